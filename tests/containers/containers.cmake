@@ -1,0 +1,2 @@
+add_test(NAME containers COMMAND ${CMAKE_SOURCE_DIR}/tests/containers/containers.sh)
+set_tests_properties(containers PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE)
