@@ -1,7 +1,8 @@
 /*
  * health.h - each actor's state as two small files, JSON and Prometheus text, replaced atomically.
  *
- * They lie in health/ beside the client socket as ROLE-PID.json and ROLE-PID.prom. Older than 5 s is `unknown`.
+ * They lie in health/ beside the client socket as ROLE-PID.json and ROLE-PID.prom (ROLE-PID-LIFE when another container
+ * has that name already). Older than 5 s is `unknown`.
  * Owns: its two files, removed by health_free.  Thread: one.
  */
 #ifndef ACTOR_HEALTH_H
@@ -9,6 +10,7 @@
 #include "proto/failure.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct health;
 
@@ -25,6 +27,10 @@ void health_text(struct health *health, const char *name, const char *value); /*
 void health_end(struct health *health); /* writes both files; an error is logged once */
 /* The report of the last health_end as one JSON object; valid until the next. */
 const char *health_json(const struct health *health);
+
+/* Removes what processes left behind that could not do it themselves: all files of process `pid`; 0: all files of dead
+ * processes of this host, and those that nobody has written for a minute. */
+void health_remove_left(const char *endpoint, pid_t pid);
 
 /* Reads every *.json in the folder of `endpoint`: one JSON object {"actors":[...]} with "age_ms" and "fresh" in each;
  * the caller frees it. *all_fresh: there is at least a broker and a writer, and none is stale. Never trusts the files. */

@@ -35,8 +35,10 @@ void worker_message_free(struct worker_message *message);
 
 /* Sends a REPLY or STREAM piece for `to` (its ticket, first, attempt, deadline). Takes the encoded body `body` of `size`
  * bytes from malloc over. Queued when the broker is slow; never blocks. */
-void worker_reply(struct worker *worker, const struct worker_message *to, int32_t status, void *body, size_t size, uint32_t count);
-void worker_piece(struct worker *worker, const struct envelope *to, uint32_t piece, bool last, int32_t status, void *body, size_t size, uint32_t count);
+void worker_reply(struct worker *worker, const struct worker_message *to, int32_t status, void *body, size_t size,
+                  uint32_t count);
+void worker_piece(struct worker *worker, const struct envelope *to, uint32_t piece, bool last, int32_t status,
+                  void *body, size_t size, uint32_t count);
 /* Bytes queued here because the broker is slow. */
 size_t worker_backlog_bytes(const struct worker *worker);
 /* After DRAIN, when all is answered. */

@@ -1,0 +1,69 @@
+/*
+ * actor.c - the first steps of every actor, before ZeroMQ is touched.
+ */
+#include "actor/actor.h"
+#include "proto/clock.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The kernel kills us when the thread that forked us ends; it may have ended before we asked for that. */
+static void die_with(long supervisor_pid)
+{
+    if (supervisor_pid <= 0)
+        return;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == (pid_t)supervisor_pid)
+        return;
+    actor_log(LOG_LEVEL_ERROR, "process %ld, which started this one, is gone", supervisor_pid);
+    exit(ACTOR_EXIT_FAILED);
+}
+
+static int block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* libzmq draws routing ids from rand() and seeds it nowhere: restarted, it would hand out the same ids again. */
+static void seed_rand(void)
+{
+    unsigned seed;
+    random_bytes(&seed, sizeof seed);
+    srand(seed);
+}
+
+int actor_start(const char *name, long supervisor_pid)
+{
+    actor_set_name(name);
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    die_with(supervisor_pid);
+    int signal_fd = block_signals();
+    if (signal_fd < 0) {
+        actor_log(LOG_LEVEL_ERROR, "no descriptor for signals: %s", strerror(errno));
+        exit(ACTOR_EXIT_FAILED);
+    }
+    zsys_handler_set(NULL);
+    zsys_init();
+    seed_rand();
+    return signal_fd;
+}
+
+int actor_signal(int signal_fd)
+{
+    struct signalfd_siginfo info;
+    ssize_t size = read(signal_fd, &info, sizeof info);
+    return size == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
