@@ -26,6 +26,7 @@ struct call {
     uint32_t control_verb;    /* not 0: a CONTROL message with request.data as its argument */
     bool streamed;            /* a list whose items come in pieces, on credit */
     uint64_t credit_bytes;    /* streamed: the first credit */
+    bool pinned;              /* set by a local lane while it works on the call: it settles soon and is not abandoned */
     call_settle *settle;
     struct call *next, *previous; /* the lane's list while it has the call */
     /* the lane's own */
@@ -45,13 +46,16 @@ struct lane_ops {
     /* Lets the stream of `call` bring `bytes` more. */
     void (*credit)(struct lane *lane, struct call *call, uint64_t bytes);
     /* One round of work by the leader: sends and receives what there is, else blocks until something comes, `until_ns`
-     * (CLOCK_BOOTTIME) has come, or `interrupt`. Unlocks the mutex meanwhile; settles calls with it held. */
-    void (*lead)(struct lane *lane, int64_t until_ns);
+     * (CLOCK_BOOTTIME) has come, `wake_fd` (-1: none) is readable (it is only polled, never read), or `interrupt`.
+     * Unlocks the mutex meanwhile; settles calls with it held. `until_ns` in the past: does not block. */
+    void (*lead)(struct lane *lane, int64_t until_ns, int wake_fd);
     /* Makes a blocked `lead` return soon; cheap when nobody leads or the leader is not blocked. Mutex held. */
     void (*interrupt)(struct lane *lane);
     /* True when `lead` has something to do without waiting for the network (for queue descriptors). */
     bool (*has_work)(struct lane *lane);
-    /* A descriptor that is readable when something came in (remote), or -1. Edge rules as of ZMQ_FD are hidden: when
+    /* When `lead` has to be called at the latest although nothing comes in (a resend that is due); INT64_MAX: never. */
+    int64_t (*due_ns)(struct lane *lane);
+    /* A descriptor that is readable when something came in (remote), or -1. The same for the lane's life. Edge rules as of ZMQ_FD are hidden: when
      * in doubt it is readable. */
     int (*descriptor)(struct lane *lane);
     /* Sends what must be sent at the end (session close), lets go of everything, frees. Nobody leads, no call is left. */
