@@ -55,8 +55,8 @@ struct lane_ops {
     bool (*has_work)(struct lane *lane);
     /* When `lead` has to be called at the latest although nothing comes in (a resend that is due); INT64_MAX: never. */
     int64_t (*due_ns)(struct lane *lane);
-    /* A descriptor that is readable when something came in (remote), or -1. The same for the lane's life. Edge rules as of ZMQ_FD are hidden: when
-     * in doubt it is readable. */
+    /* A descriptor that is readable when something came in (remote), or -1. The same for the lane's life. Edge rules as
+     * of ZMQ_FD are hidden: when in doubt it is readable. */
     int (*descriptor)(struct lane *lane);
     /* Sends what must be sent at the end (session close), lets go of everything, frees. Nobody leads, no call is left. */
     void (*free)(struct lane *lane);
