@@ -27,13 +27,14 @@ struct lock_holder {
     bool stopped_cleanly;    /* written when the owner let go in order */
 };
 
-/* Opens PATH.lock of the database at `database_path`. `create` false and no such file: NOT_FOUND. READ_ONLY where it
- * may not be written. */
+/* Opens PATH.lock of the database at `database_path` (by its real path; it need not be there yet). `create`: makes the
+ * lock file and missing directories (0700); READ_ONLY where that is not allowed. Without: NOT_FOUND when there is none,
+ * and where it may not be written the lock serves for asking: lock_take says READ_ONLY. */
 int lock_open(const char *database_path, bool create, struct lock **lock, struct failure *failure);
 /* Releases what it holds and frees; null-safe. */
 void lock_free(struct lock **lock);
 /* Takes a byte without waiting: OK, or BUSY with *holder as far as the file tells, also against another `struct lock`
- * of this process. */
+ * of this process; holder->mode is LOCK_NOBODY when the file does not tell. READ_ONLY, IO_ERROR; FORKED in a child. */
 int lock_take(struct lock *lock, enum lock_byte byte, struct lock_holder *holder);
 void lock_release(struct lock *lock, enum lock_byte byte);
 /* The owner says who it is. */
