@@ -1,0 +1,114 @@
+/*
+ * sqlite.c - what both sides of the engine share: result codes as statuses, statements, binding.
+ */
+#include "storage/sqlite.h"
+
+bool sqlite_rc_is_full(int rc)
+{
+    return rc == SQLITE_FULL || rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE;
+}
+
+static int status_of_rc(int rc)
+{
+    if (sqlite_rc_is_full(rc))
+        return STATUS_STORAGE_FULL;
+    if (rc == SQLITE_IOERR_NOMEM)
+        return STATUS_NO_MEMORY;
+    switch (rc & 0xFF) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return STATUS_OK;
+    case SQLITE_NOMEM:
+        return STATUS_NO_MEMORY;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return STATUS_BUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_CONSTRAINT: /* only rows that broke our own invariants can violate one */
+        return STATUS_CORRUPT;
+    case SQLITE_READONLY:
+        return STATUS_READ_ONLY;
+    case SQLITE_INTERRUPT: /* the progress handler stops a statement at its deadline */
+        return STATUS_DEADLINE_EXCEEDED;
+    case SQLITE_TOOBIG:
+        return STATUS_TOO_LARGE;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_PROTOCOL:
+        return STATUS_IO_ERROR;
+    default:
+        return STATUS_INTERNAL;
+    }
+}
+
+int sqlite_status(struct sqlite_store *store, int rc)
+{
+    int status = status_of_rc(rc);
+    if (status != STATUS_OK && status != STATUS_DEADLINE_EXCEEDED && status != STATUS_BUSY)
+        log_line(&store->log, LOG_LEVEL_ERROR, "%s: SQLite error %d: %s", store->path ? store->path : "?", rc,
+                 store->db && sqlite3_extended_errcode(store->db) == rc ? sqlite3_errmsg(store->db)
+                                                                        : sqlite3_errstr(rc));
+    return status;
+}
+
+int sqlite_fail(sqlite3 *db, int rc, const char *what, struct failure *failure)
+{
+    return failure_set(failure, status_of_rc(rc), "%s: %s (SQLite error %d)", what,
+                       db && sqlite3_extended_errcode(db) == rc ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
+}
+
+int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **slot, const char *sql)
+{
+    if (*slot)
+        return SQLITE_OK;
+    return sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, slot, NULL);
+}
+
+void sqlite_finalize_all(sqlite3_stmt **slots, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sqlite3_finalize(slots[i]);
+        slots[i] = NULL;
+    }
+}
+
+int sqlite_bind_text(sqlite3_stmt *statement, int index, struct span text)
+{
+    return sqlite3_bind_text64(statement, index, text.size ? text.data : "", text.size, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+int sqlite_bind_blob(sqlite3_stmt *statement, int index, struct span bytes)
+{
+    return sqlite3_bind_blob64(statement, index, bytes.size ? bytes.data : "", bytes.size, SQLITE_STATIC);
+}
+
+struct span sqlite_column_span(sqlite3_stmt *statement, int column)
+{
+    const void *data = sqlite3_column_blob(statement, column);
+    return (struct span){data, data ? (size_t)sqlite3_column_bytes(statement, column) : 0};
+}
+
+int sqlite_harden(sqlite3 *db)
+{
+    int rc = sqlite3_extended_result_codes(db, 1);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+    return rc;
+}
+
+/* 3.7.0 to 3.51.2, save for the releases that took the correction back into older lines. */
+bool sqlite_version_is_affected(int version_number)
+{
+    static const int mended[] = {3044006, 3050007};
+    for (size_t i = 0; i < sizeof mended / sizeof *mended; i++)
+        if (version_number >= mended[i] && version_number / 1000 == mended[i] / 1000)
+            return false;
+    return version_number >= 3007000 && version_number < 3051003;
+}
