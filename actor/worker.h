@@ -23,13 +23,18 @@ struct worker_message {
 int worker_new(const char *client_endpoint, struct worker **worker, struct failure *failure);
 void worker_free(struct worker **worker);
 
-/* Says READY (again after each reconnection, by itself) and sends a HEARTBEAT a second, with this state. Spans are copied. */
+/* Says READY (again after each reconnection, by itself) and sends a HEARTBEAT a second, with this state; at once when
+ * epoch or file changed. Spans are copied. Cheap enough for each health report, not for each request. */
 void worker_set_state(struct worker *worker, const struct worker_state *state);
-/* The broker's last HELLO; NULL: none yet on this connection. */
+/* The broker's last HELLO; NULL: none yet. */
 const struct hello *worker_hello(const struct worker *worker);
+/* Grows with each connection that the broker welcomed: what was asked on an earlier one needs no answer any more. */
+uint64_t worker_connection(const struct worker *worker);
 
-/* Waits until `until_ns` at most for a message or for `extra_fd` (-1: none) to be readable. OK with *message, END when
- * time is up or the descriptor is readable, CLOSED after DRAIN when nothing more will come. */
+/* Waits until `until_ns` at most for a message or for `extra_fd` (-1: none) to be readable; `until_ns` 0 only looks at
+ * messages. OK with *message (READ, WRITE, CONTROL, CREDIT, CANCEL); END when time is up, the descriptor is readable or
+ * a HELLO came; CLOSED once, at the DRAIN: nothing but CREDIT and CANCEL follows. Messages that cannot be read are
+ * counted and dropped. */
 int worker_next(struct worker *worker, int64_t until_ns, int extra_fd, struct worker_message *message);
 void worker_message_free(struct worker_message *message);
 
@@ -41,6 +46,8 @@ void worker_piece(struct worker *worker, const struct envelope *to, uint32_t pie
                   void *body, size_t size, uint32_t count);
 /* Bytes queued here because the broker is slow. */
 size_t worker_backlog_bytes(const struct worker *worker);
-/* After DRAIN, when all is answered. */
+/* Messages of the broker that could not be read. */
+uint64_t worker_bad_messages(const struct worker *worker);
+/* After DRAIN, when all is answered: sends what is queued (for at most 2 s) and GOODBYE. No READY after it. */
 void worker_goodbye(struct worker *worker);
 #endif
