@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #define BOOT_ID_BYTES 16
-#define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS     INT64_C(1000000)
+#define NS_PER_S      INT64_C(1000000000)
 
 /* CLOCK_BOOTTIME in ns: what deadlines are measured by; one clock for all processes of this boot. */
 int64_t clock_boot_ns(void);

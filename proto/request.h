@@ -32,8 +32,8 @@ enum operation {
     OPERATION_AUDIT_DELETE,
     OPERATION_KEY_LOOKUP,
     /* Of the wire alone. */
-    OPERATION_SKIP = 100,     /* settles its number as not applied, unless it has an outcome */
-    OPERATION_CLOSE_SESSION,  /* the last number of a session */
+    OPERATION_SKIP = 100,    /* settles its number as not applied, unless it has an outcome */
+    OPERATION_CLOSE_SESSION, /* the last number of a session */
 };
 
 enum condition { CONDITION_ALWAYS, CONDITION_IF_ABSENT, CONDITION_IF_EXISTS, CONDITION_IF_REVISION };
@@ -44,7 +44,8 @@ enum request_flag {
     REQUEST_NO_WAIT = 1u << 2,
     REQUEST_ALL_OR_NOTHING = 1u << 3,
     REQUEST_FLAGS_PUBLIC = 0xF,
-    REQUEST_OF_UPDATE = 1u << 16, /* a save or delete made by `update`: its key counts as a save's, with nothing compared */
+    REQUEST_OF_UPDATE =
+        1u << 16, /* a save or delete made by `update`: its key counts as a save's, with nothing compared */
 };
 
 enum reply_flag {
@@ -71,9 +72,9 @@ struct request {
     struct span idempotency_key;
     struct span idempotency_fingerprint;
     uint64_t if_revision;
-    int64_t created_ms, updated_ms;    /* of an import; 0: now */
-    uint64_t idempotency_retention_s;  /* 0: the default */
-    int64_t deadline_ns;               /* CLOCK_BOOTTIME; INT64_MAX: none */
+    int64_t created_ms, updated_ms;   /* of an import; 0: now */
+    uint64_t idempotency_retention_s; /* 0: the default */
+    int64_t deadline_ns;              /* CLOCK_BOOTTIME; INT64_MAX: none */
     const struct request *parts;
     size_t part_count;
 };
@@ -101,18 +102,23 @@ struct reply {
     size_t item_count;
 };
 
-bool operation_is_write(uint32_t operation);  /* goes to the writer */
+/* Goes to the writer: mutations, SKIP, CLOSE_SESSION, and KEY_LOOKUP, whose keys belong to the principal that asks. */
+bool operation_is_write(uint32_t operation);
+bool operation_is_wire(uint32_t operation); /* SKIP, CLOSE_SESSION: no caller may ask for them */
 bool operation_is_ranged_delete(uint32_t operation);
-bool operation_is_list(uint32_t operation);   /* LIST, AUDIT_HISTORY, KINDS, AUDIT_SCAN: many items, may stream */
+bool operation_is_list(uint32_t operation);     /* LIST, AUDIT_HISTORY, KINDS, AUDIT_SCAN: many items, may stream */
 const char *operation_name(uint32_t operation); /* "SAVE" */
 
 /* Bytes that a request brings (kind, id, data, ..., parts included): what bounds on bytes count. */
 size_t request_bytes(const struct request *request);
+/* The largest body of a message or answer where data may have `max_data_bytes` (0: the default). */
+size_t request_message_bytes(size_t max_data_bytes);
 
 /*
  * Judges a request against every limit and rule of the API: lengths, UTF-8, control characters, what the operation
  * takes, conditions, parts, flags.  STATUS_OK, or INVALID_ARGUMENT or TOO_LARGE with one line in *why (static text).
- * `max_data_bytes` 0 is the default limit.  Checked at the API before anything is sent and again at the writer.
+ * `max_data_bytes` 0 is the default limit.  Checked at the API before anything is sent and again at the writer.  It
+ * takes what the wire takes; the API itself keeps operation_is_wire and REQUEST_OF_UPDATE from callers.
  */
 int request_check(const struct request *request, size_t max_data_bytes, const char **why);
 #endif
