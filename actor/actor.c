@@ -60,10 +60,3 @@ int actor_start(const char *name, long supervisor_pid)
     seed_rand();
     return signal_fd;
 }
-
-int actor_signal(int signal_fd)
-{
-    struct signalfd_siginfo info;
-    ssize_t size = read(signal_fd, &info, sizeof info);
-    return size == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
-}

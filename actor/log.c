@@ -1,13 +1,11 @@
 /*
- * log.c - one line on stderr for people, the line that says READY, and numbers of options.
+ * log.c - one line on stderr for people.
  */
 #include "actor/actor.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static const char *log_name = "stigstore";
@@ -65,25 +63,3 @@ static void sink_write(void *context, int level, const char *line)
 }
 
 const struct log_sink actor_log_sink = {sink_write, NULL};
-
-void actor_ready(int *ready_fd)
-{
-    if (*ready_fd < 0)
-        return;
-    write_all(*ready_fd, "READY\n", 6);
-    close(*ready_fd);
-    *ready_fd = -1;
-}
-
-bool actor_parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *number)
-{
-    if (!text || text[0] < '0' || text[0] > '9')
-        return false;
-    char *end = NULL;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0' || value < least || value > most)
-        return false;
-    *number = value;
-    return true;
-}
