@@ -13,11 +13,11 @@
 struct writer;
 
 struct writer_options {
-    uint64_t max_data_bytes;     /* 0: the default */
-    uint32_t max_sessions;       /* 0: LIMIT_SESSIONS */
-    uint32_t session_idle_s;     /* 0: LIMIT_SESSION_IDLE_S */
+    uint64_t max_data_bytes; /* 0: the default */
+    uint32_t max_sessions;   /* 0: LIMIT_SESSIONS */
+    uint32_t session_idle_s; /* 0: LIMIT_SESSION_IDLE_S */
     struct log_sink log;
-    int64_t (*wall_ms)(void);    /* NULL: clock_wall_ms; tests step it back */
+    int64_t (*wall_ms)(void); /* NULL: clock_wall_ms; tests step it back */
 };
 
 /* One message: a run of mutations of one session, or of one embedded handle without a session.  The caller's memory,
@@ -25,23 +25,28 @@ struct writer_options {
 struct write_message {
     const struct request *requests;
     size_t count;
-    struct reply *replies;         /* `count`, filled in order */
-    struct arena *arena;           /* where the replies' spans go */
+    struct reply *replies; /* `count`, filled in order */
+    struct arena *arena;   /* where the replies' spans go */
     bool has_session;
     struct session_header session;
-    uint64_t first;                /* number of requests[0] */
-    uint64_t stream;               /* without a session: the handle; messages of one stream go in order */
+    uint64_t first;  /* number of requests[0] */
+    uint64_t stream; /* without a session: the handle; messages of one stream go in order */
     uint8_t principal[PRINCIPAL_BYTES];
     uint8_t role;
-    size_t settled;                /* replies[0..settled) are final; done when it equals `count` */
-    void *context;                 /* the caller's */
+    size_t settled; /* replies[0..settled) are final; done when it equals `count` */
+    void *context;  /* the caller's */
 
     /* The writer's own, zero at first: a ranged delete in steps. */
-    struct { bool active; uint64_t count; struct span last; } step;
+    struct {
+        bool active;
+        uint64_t count;
+        struct span last;
+    } step;
 };
 
 /* Loads the session log and takes the storage over (on failure too). */
-int writer_new(struct storage **storage, const struct writer_options *options, struct writer **writer, struct failure *failure);
+int writer_new(struct storage **storage, const struct writer_options *options, struct writer **writer,
+               struct failure *failure);
 void writer_free(struct writer **writer);
 
 /*
