@@ -1,0 +1,181 @@
+/*
+ * sqlite_open_reading.c - opening a database for reading, without leaving a trace.
+ *
+ * SQLite would make -wal and -shm for a reader too, under the reader's user. So: where both are there, an ordinary
+ * connection; where the -wal is missing or empty, the file alone, as immutable, and watched for any change; where the
+ * -wal holds something and the -shm is missing, nothing, since the file alone is not the whole store.
+ */
+#include "storage/lock.h"
+#include "storage/schema.h"
+#include "storage/sqlite_reading.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+enum { BUSY_MS = 1000 };
+
+enum manner { MANNER_ORDINARY, MANNER_IMMUTABLE, MANNER_REFUSED };
+
+/* Size of the file beside the database; -1: there is none. */
+static int64_t size_beside(const char *path, const char *suffix)
+{
+    struct stat file;
+    char *name = sqlite3_mprintf("%s%s", path, suffix);
+    int64_t size = name && stat(name, &file) == 0 ? (int64_t)file.st_size : -1;
+    sqlite3_free(name);
+    return size;
+}
+
+static enum manner choose_manner(const char *path)
+{
+    int64_t wal = size_beside(path, "-wal");
+    if (size_beside(path, "-journal") > 0)
+        return MANNER_REFUSED;
+    if (wal >= 0 && size_beside(path, "-shm") >= 0)
+        return MANNER_ORDINARY;
+    return wal > 0 ? MANNER_REFUSED : MANNER_IMMUTABLE;
+}
+
+static int check_file(const char *path, struct failure *failure)
+{
+    struct stat file;
+    if (stat(path, &file) != 0) {
+        int status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND
+                     : errno == EACCES                   ? STATUS_PERMISSION_DENIED
+                                                         : STATUS_IO_ERROR;
+        return failure_set(failure, status, "cannot find %s: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(file.st_mode))
+        return failure_set(failure, STATUS_UNSUPPORTED, "%s is not a regular file", path);
+    if (file.st_size == 0)
+        return failure_set(failure, STATUS_UNSUPPORTED, "%s is empty: open it for writing once", path);
+    return sqlite_refuse_network(path, failure);
+}
+
+/* A service whose writer is being started: what recovery would find now may not be on the disk yet. */
+static int check_owner(const char *path, struct failure *failure)
+{
+    struct lock *lock;
+    struct lock_holder holder;
+    if (lock_open(path, false, &lock, NULL) != STATUS_OK)
+        return STATUS_OK;
+    bool is_starting = lock_is_held(lock, LOCK_OWNER, &holder) && !lock_is_held(lock, LOCK_WRITER, NULL);
+    lock_free(&lock);
+    if (!is_starting)
+        return STATUS_OK;
+    return failure_set(failure, STATUS_UNAVAILABLE, "%s is owned by process %" PRId64 ", whose writer is not ready",
+                       path, holder.pid);
+}
+
+/* file:PATH?immutable=1 with what is special in a URI escaped; NULL: no memory. */
+static char *make_immutable_uri(const char *path)
+{
+    sqlite3_str *uri = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(uri, "file:");
+    for (; *path; path++) {
+        if (strchr("%?#", *path))
+            sqlite3_str_appendf(uri, "%%%02X", (unsigned)(unsigned char)*path);
+        else
+            sqlite3_str_appendchar(uri, 1, *path);
+    }
+    sqlite3_str_appendall(uri, "?immutable=1");
+    return sqlite3_str_finish(uri);
+}
+
+static int open_connection(struct sqlite_store *store, bool immutable)
+{
+    const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    char *uri = immutable ? make_immutable_uri(store->path) : NULL;
+    if (immutable && !uri)
+        return SQLITE_NOMEM;
+    int rc =
+        sqlite3_open_v2(immutable ? uri : store->path, &store->db, flags | (immutable ? SQLITE_OPEN_URI : 0), NULL);
+    sqlite3_free(uri);
+    if (rc == SQLITE_OK)
+        rc = sqlite_harden(store->db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(store->db, BUSY_MS);
+    return rc;
+}
+
+static int read_number(sqlite3 *db, const char *sql, int64_t *number)
+{
+    sqlite3_stmt *statement;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (rc != SQLITE_OK)
+        return rc;
+    *number = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    return sqlite3_finalize(statement);
+}
+
+/* A file cut within its last page would open. */
+static int check_size(struct sqlite_store *store, struct failure *failure)
+{
+    int64_t pages = 0, page_bytes = 0;
+    int rc = read_number(store->db, "PRAGMA page_count", &pages);
+    if (rc == SQLITE_OK)
+        rc = read_number(store->db, "PRAGMA page_size", &page_bytes);
+    if (rc != SQLITE_OK)
+        return sqlite_fail(store->db, rc, store->path, failure);
+    if (store->reading->watched.size < pages * page_bytes)
+        return failure_set(failure, STATUS_CORRUPT, "%s is cut short: %" PRId64 " bytes, its header says %" PRId64,
+                           store->path, (int64_t)store->reading->watched.size, pages * page_bytes);
+    return STATUS_OK;
+}
+
+/* The first read: whether the file is ours, and which one. */
+static int read_meta(struct sqlite_store *store, struct failure *failure)
+{
+    struct schema_meta meta;
+    bool found;
+    int rc = schema_load_meta(store->db, &meta, &found);
+    if (rc == SQLITE_NOTADB)
+        return failure_set(failure, STATUS_UNSUPPORTED, "%s is not an SQLite database", store->path);
+    if (rc != SQLITE_OK)
+        return sqlite_fail(store->db, rc, store->path, failure);
+    if (!found)
+        return failure_set(failure, STATUS_UNSUPPORTED,
+                           "%s is not a store of this version: if it is an older one, open it for writing once",
+                           store->path);
+    if (meta.version > SCHEMA_VERSION)
+        return failure_set(failure, STATUS_UNSUPPORTED, "%s has schema %" PRId64 ", newer than %d", store->path,
+                           meta.version, SCHEMA_VERSION);
+    rc = sqlite_identify(store, meta.incarnation);
+    return rc == SQLITE_OK ? STATUS_OK : sqlite_fail(store->db, rc, store->path, failure);
+}
+
+static int open_in_manner(struct sqlite_store *store, enum manner manner, struct failure *failure)
+{
+    struct watched_file watched;
+    if (!sqlite_watch(store->path, &watched))
+        return failure_set(failure, STATUS_NOT_FOUND, "%s is gone", store->path);
+    int rc = open_connection(store, manner == MANNER_IMMUTABLE);
+    if (rc != SQLITE_OK)
+        return sqlite_fail(store->db, rc, store->path, failure);
+    if (!sqlite_reading_of(store))
+        return failure_set(failure, STATUS_NO_MEMORY, "out of memory");
+    store->reading->is_immutable = manner == MANNER_IMMUTABLE;
+    store->reading->watched = watched;
+    int status = read_meta(store, failure);
+    if (status == STATUS_OK && manner == MANNER_IMMUTABLE)
+        status = check_size(store, failure);
+    if (status == STATUS_OK && !sqlite_is_unchanged(store))
+        status = failure_set(failure, STATUS_UNAVAILABLE, "%s was changed while it was opened", store->path);
+    return status;
+}
+
+int sqlite_open_reading(struct sqlite_store *store, const struct storage_options *options, struct failure *failure)
+{
+    (void)options;
+    int status = check_file(store->path, failure);
+    if (status == STATUS_OK)
+        status = check_owner(store->path, failure);
+    if (status != STATUS_OK)
+        return status;
+    enum manner manner = choose_manner(store->path);
+    if (manner == MANNER_REFUSED)
+        return failure_set(failure, STATUS_UNAVAILABLE,
+                           "%s has changes beside it that only opening it for writing brings in", store->path);
+    return open_in_manner(store, manner, failure);
+}
