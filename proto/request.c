@@ -163,7 +163,7 @@ static size_t multibyte_length(const uint8_t *at, size_t left)
 }
 
 /* Well-formed UTF-8 without U+0000..U+001F and U+007F. */
-static bool is_text(struct span text)
+bool request_text_is_valid(struct span text)
 {
     const uint8_t *bytes = text.data;
     size_t length;
@@ -235,13 +235,13 @@ static int check_names(const struct request *request, const struct rule *rule, c
         return refuse(why, "the kind is empty");
     if (request->kind.size > LIMIT_KIND_BYTES)
         return refuse(why, "the kind is longer than 128 bytes");
-    if (!is_text(request->kind))
+    if (!request_text_is_valid(request->kind))
         return refuse(why, "the kind is not UTF-8 without control characters");
     if (request->id.size == 0 && (rule->needs & FIELD_ID))
         return refuse(why, "the id is empty");
     if (request->id.size > LIMIT_ID_BYTES)
         return refuse(why, is_prefix ? "the prefix is longer than 1024 bytes" : "the id is longer than 1024 bytes");
-    if (!is_prefix && !is_text(request->id))
+    if (!is_prefix && !request_text_is_valid(request->id))
         return refuse(why, "the id is not UTF-8 without control characters");
     if (request->after.size > LIMIT_ID_BYTES)
         return refuse(why, "`after` is longer than 1024 bytes");
@@ -252,11 +252,11 @@ static int check_labels(const struct request *request, const char **why)
 {
     if (request->hash.size > LIMIT_HASH_BYTES)
         return refuse(why, "the hash is longer than 128 bytes");
-    if (!is_text(request->hash))
+    if (!request_text_is_valid(request->hash))
         return refuse(why, "the hash is not UTF-8 without control characters");
     if (request->tag.size > LIMIT_TAG_BYTES)
         return refuse(why, "the tag is longer than 256 bytes");
-    if (!is_text(request->tag))
+    if (!request_text_is_valid(request->tag))
         return refuse(why, "the tag is not UTF-8 without control characters");
     return STATUS_OK;
 }

@@ -111,6 +111,8 @@ const char *operation_name(uint32_t operation); /* "SAVE" */
 
 /* Bytes that a request brings (kind, id, data, ..., parts included): what bounds on bytes count. */
 size_t request_bytes(const struct request *request);
+/* Well-formed UTF-8 without U+0000..U+001F and U+007F, as kinds, ids, hashes and tags are; empty is. */
+bool request_text_is_valid(struct span text);
 /* The largest body of a message or answer where data may have `max_data_bytes` (0: the default). */
 size_t request_message_bytes(size_t max_data_bytes);
 

@@ -1,0 +1,249 @@
+/*
+ * file.c - look at a database file without changing it, and say what it is.
+ */
+#include "storage/file_internal.h"
+#include "storage/schema.h"
+#include "storage/sqlite.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static enum file_kind say(struct failure *why, enum file_kind kind, int status, const char *path, const char *what)
+{
+    failure_set(why, status, "%s: %s", path, what);
+    return kind;
+}
+
+char *file_beside(const char *path, const char *suffix)
+{
+    size_t size = strlen(path) + strlen(suffix) + 1;
+    char *text = malloc(size);
+
+    if (text)
+        snprintf(text, size, "%s%s", path, suffix);
+    return text;
+}
+
+bool file_has_bytes(const char *path)
+{
+    struct stat entry;
+    return stat(path, &entry) == 0 && entry.st_size > 0;
+}
+
+static bool has_bytes_beside(const char *path, const char *suffix)
+{
+    char *name = file_beside(path, suffix);
+    bool found = !name || file_has_bytes(name);
+
+    free(name);
+    return found;
+}
+
+/* ---- opening without a trace ---- */
+
+/* "file:" URI of a path; what URIs give a meaning to is written as %XX. */
+static char *make_uri(const char *path, const char *query)
+{
+    size_t room = 3 * strlen(path) + strlen(query) + sizeof "file://";
+    char *uri = malloc(room);
+    char *at = uri;
+
+    if (!uri)
+        return NULL;
+    at += snprintf(at, room, "%s", path[0] == '/' ? "file://" : "file:");
+    for (; *path; path++)
+        at += snprintf(at, 4, *path == '%' || *path == '?' || *path == '#' ? "%%%02X" : "%c", (unsigned char)*path);
+    memcpy(at, query, strlen(query) + 1);
+    return uri;
+}
+
+static int open_uri(const char *path, const char *query, sqlite3 **db)
+{
+    char *uri = make_uri(path, query);
+    int rc = SQLITE_NOMEM;
+
+    if (uri)
+        rc = sqlite3_open_v2(uri, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    free(uri);
+    return rc == SQLITE_OK ? sqlite_harden(*db) : rc;
+}
+
+/* Byte 18 of the header: 2 when the file is in WAL mode. Read through SQLite, whose locks a descriptor of our own would
+ * drop at its close. */
+static bool is_in_wal_mode(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    unsigned char version = 0;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
+        return false;
+    return file->pMethods->xRead(file, &version, 1, 18) == SQLITE_OK && version == 2;
+}
+
+int file_open_for_reading(const char *path, sqlite3 **db)
+{
+    int rc;
+
+    *db = NULL;
+    if (!has_bytes_beside(path, "-wal")) {
+        rc = open_uri(path, "?immutable=1", db);
+        if (rc != SQLITE_OK || is_in_wal_mode(*db))
+            return rc;
+        sqlite3_close(*db);
+        *db = NULL;
+    }
+    rc = open_uri(path, "", db);
+    return rc == SQLITE_OK ? sqlite3_busy_timeout(*db, 1000) : rc;
+}
+
+/* ---- what it is ---- */
+
+int file_query_number(sqlite3 *db, const char *sql, int64_t *number)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+
+    *number = 0;
+    if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        *number = sqlite3_column_int64(statement, 0);
+        rc = SQLITE_OK;
+    } else if (rc == SQLITE_DONE) {
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+static bool query_is_one(sqlite3 *db, const char *sql)
+{
+    int64_t number;
+    return file_query_number(db, sql, &number) == SQLITE_OK && number == 1;
+}
+
+static enum file_kind kind_of_error(sqlite3 *db, int rc, const char *path, struct failure *why)
+{
+    int status = sqlite_fail(db, rc, path, why);
+
+    switch (rc & 0xFF) {
+    case SQLITE_NOTADB:
+        return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "not an SQLite database");
+    case SQLITE_ERROR: /* a file format or schema beyond this SQLite */
+        if (why)
+            why->status = STATUS_UNSUPPORTED;
+        return FILE_FOREIGN;
+    default:
+        return status == STATUS_CORRUPT ? FILE_DAMAGED : FILE_UNREADABLE;
+    }
+}
+
+/* A cut inside the last page opens without a word; only a file with nothing beside it says its true size. */
+static bool is_cut_short(sqlite3 *db, const char *path)
+{
+    struct stat entry;
+    int64_t page_bytes, pages;
+
+    if (has_bytes_beside(path, "-wal") || has_bytes_beside(path, "-journal") || stat(path, &entry) != 0)
+        return false;
+    if (file_query_number(db, "PRAGMA page_size", &page_bytes) != SQLITE_OK ||
+        file_query_number(db, "PRAGMA page_count", &pages) != SQLITE_OK || page_bytes <= 0)
+        return false;
+    return entry.st_size % page_bytes != 0 || entry.st_size / page_bytes < pages;
+}
+
+static const char stigmer_tables[] =
+    "SELECT (SELECT group_concat(name) FROM (SELECT name FROM pragma_table_xinfo('resources') ORDER BY name))"
+    " = 'data,id,kind,updated_at'"
+    " AND (SELECT group_concat(name) FROM (SELECT name FROM pragma_table_xinfo('resources') WHERE pk ORDER BY pk))"
+    " = 'kind,id'"
+    " AND coalesce((SELECT group_concat(name) FROM"
+    "   (SELECT name FROM pragma_table_xinfo('resource_audit') ORDER BY name)), '')"
+    " IN ('', 'archived_at,data,id,kind,resource_id,tag,version_hash')"
+    " AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name IN ('meta', 'session_log', 'idempotency'))"
+    " AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN"
+    "   ('resources', 'resource_audit'))";
+
+static enum file_kind classify_ours(const struct schema_meta *meta, sqlite3 *db, const char *path, struct failure *why)
+{
+    if (meta->version > SCHEMA_VERSION) {
+        failure_set(why, STATUS_UNSUPPORTED, "%s: made by a newer stigstore (schema %lld, this one knows %d)", path,
+                    (long long)meta->version, SCHEMA_VERSION);
+        return FILE_NEWER;
+    }
+    if (meta->version < 1 || !query_is_one(db, "SELECT count(*) = 2 FROM sqlite_schema WHERE type = 'table' AND name IN"
+                                               " ('resources', 'resource_audit')"))
+        return say(why, FILE_DAMAGED, STATUS_CORRUPT, path, "a stigstore database whose tables are not all there");
+    return FILE_OURS;
+}
+
+enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why)
+{
+    struct schema_meta meta;
+    int64_t objects, application;
+    bool found = false;
+    int rc = file_query_number(db, "SELECT count(*) FROM sqlite_schema", &objects);
+
+    if (rc == SQLITE_OK)
+        rc = file_query_number(db, "PRAGMA application_id", &application);
+    if (rc != SQLITE_OK)
+        return kind_of_error(db, rc, path, why);
+    if (is_cut_short(db, path))
+        return say(why, FILE_DAMAGED, STATUS_CORRUPT, path, "shorter than its header says");
+    if (application != 0 && application != SCHEMA_APPLICATION_ID)
+        return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "an SQLite database of another program");
+    if (objects == 0)
+        return FILE_EMPTY;
+    rc = schema_load_meta(db, &meta, &found);
+    if (rc == SQLITE_OK && found)
+        return classify_ours(&meta, db, path, why);
+    if (rc != SQLITE_OK && (rc & 0xFF) != SQLITE_ERROR)
+        return kind_of_error(db, rc, path, why);
+    if (application == SCHEMA_APPLICATION_ID)
+        return say(why, FILE_DAMAGED, STATUS_CORRUPT, path, "a stigstore database without its meta table");
+    if (query_is_one(db, stigmer_tables))
+        return FILE_STIGMER;
+    return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "an SQLite database of another program");
+}
+
+static enum file_kind inspect_database(const char *path, struct failure *why)
+{
+    sqlite3 *db;
+    int rc = file_open_for_reading(path, &db);
+    enum file_kind kind = rc == SQLITE_OK ? file_classify(db, path, why) : kind_of_error(db, rc, path, why);
+
+    sqlite3_close(db);
+    return kind;
+}
+
+static enum file_kind inspect_folder(const char *path, struct failure *why)
+{
+    char *manifest = file_beside(path, "/MANIFEST");
+    struct stat entry;
+    bool is_badger = manifest && stat(manifest, &entry) == 0;
+
+    free(manifest);
+    if (is_badger)
+        return say(why, FILE_BADGER, STATUS_UNSUPPORTED, path, "a BadgerDB directory, which stigstore does not read");
+    return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "a directory");
+}
+
+enum file_kind file_inspect(const char *path, struct failure *why)
+{
+    struct stat entry;
+
+    if (why)
+        *why = (struct failure){0};
+    if (stat(path, &entry) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return FILE_ABSENT;
+        return say(why, FILE_UNREADABLE, errno == EACCES ? STATUS_PERMISSION_DENIED : STATUS_IO_ERROR, path,
+                   strerror(errno));
+    }
+    if (S_ISDIR(entry.st_mode))
+        return inspect_folder(path, why);
+    if (!S_ISREG(entry.st_mode))
+        return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "not a regular file");
+    return entry.st_size == 0 ? FILE_EMPTY : inspect_database(path, why);
+}
