@@ -37,7 +37,10 @@ const struct storage_identity *reader_identity(const struct reader *reader);
 /* Opens a list; the snapshot is taken now and lives `snapshot_ms`. */
 int stream_open(struct reader *reader, const struct request *request, struct stream **stream, struct failure *failure);
 /* The next items, up to `most_bytes` but at least one: piece->items in `arena`, piece->revision the snapshot's.
- * *last: nothing follows, piece->status says how it ended (OK, SNAPSHOT_EXPIRED, CORRUPT, ...). */
+ * *last: nothing follows, piece->status says how it ended (OK, SNAPSHOT_EXPIRED, CORRUPT, ...); it may bring items. */
 void stream_next(struct stream *stream, size_t most_bytes, struct reply *piece, bool *last, struct arena *arena);
 void stream_close(struct stream **stream);
+/* Ends the snapshots of streams that nobody asks and that have lived long enough: their next piece is the last one,
+ * SNAPSHOT_EXPIRED. Returns when it is to be called next (CLOCK_BOOTTIME; INT64_MAX: no stream is open). Any thread. */
+int64_t reader_expire_streams(struct reader *reader);
 #endif

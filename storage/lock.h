@@ -22,9 +22,9 @@ struct lock_holder {
     int64_t pid;
     char host[65];
     uint64_t pid_namespace;
-    char endpoint[160];      /* where a service listens for clients; "" if embedded */
+    char endpoint[160]; /* where a service listens for clients; "" if embedded */
     uint8_t boot_id[16];
-    bool stopped_cleanly;    /* written when the owner let go in order */
+    bool stopped_cleanly; /* written when the owner let go in order */
 };
 
 /* Opens PATH.lock of the database at `database_path` (by its real path; it need not be there yet). `create`: makes the

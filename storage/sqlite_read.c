@@ -85,7 +85,7 @@ static int answer_many(struct batch *batch, const struct request *request, struc
         const struct request *part = &request->parts[i];
         int status = read_one(batch, READ_GET, part, NULL, &items[i]);
         if (status == STATUS_NOT_FOUND) {
-            size_t bytes = ITEM_OVERHEAD_BYTES + part->kind.size + part->id.size;
+            size_t bytes = STORAGE_ITEM_BYTES + part->kind.size + part->id.size;
             if (bytes > batch->room)
                 return STATUS_TOO_LARGE;
             batch->room -= bytes;
@@ -213,10 +213,10 @@ static size_t answer_some(struct batch *batch, const struct request *requests, s
     int64_t until_ns = count > 1 ? clock_boot_ns() + BATCH_MS * NS_PER_MS : 0;
     size_t done = 0;
     for (; done < count; done++) {
-        if (done > 0 && (batch->room < REPLY_OVERHEAD_BYTES || clock_boot_ns() >= until_ns))
+        if (done > 0 && (batch->room < STORAGE_REPLY_BYTES || clock_boot_ns() >= until_ns))
             break;
         replies[done] = (struct reply){0};
-        batch->room -= batch->room < REPLY_OVERHEAD_BYTES ? batch->room : REPLY_OVERHEAD_BYTES;
+        batch->room -= batch->room < STORAGE_REPLY_BYTES ? batch->room : STORAGE_REPLY_BYTES;
         sqlite_read_until(batch->store, requests[done].deadline_ns);
         int status = answer_request(batch, &requests[done], &replies[done]);
         if (status == STATUS_TOO_LARGE && done > 0)

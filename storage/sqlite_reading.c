@@ -177,7 +177,7 @@ enum column { COLUMN_REVISION, COLUMN_CREATED, COLUMN_UPDATED, COLUMN_DATA, COLU
 
 static size_t item_bytes(sqlite3_stmt *row, struct span kind, struct span id, int columns, bool with_data)
 {
-    size_t bytes = ITEM_OVERHEAD_BYTES + kind.size + id.size;
+    size_t bytes = STORAGE_ITEM_BYTES + kind.size + id.size;
     for (int column = with_data ? COLUMN_DATA : COLUMN_ID; column < columns; column++)
         bytes += (size_t)sqlite3_column_bytes(row, column);
     return bytes;

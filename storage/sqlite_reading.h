@@ -46,9 +46,6 @@ struct sqlite_reading {
     struct watched_file watched;
 };
 
-/* Bytes that a reply and an item take on the wire at most, beside their spans. */
-enum { REPLY_OVERHEAD_BYTES = 80, ITEM_OVERHEAD_BYTES = 96 };
-
 /* Made at the first use. NULL: no memory. */
 struct sqlite_reading *sqlite_reading_of(struct sqlite_store *store);
 /* A statement that is reset; NULL with *status. */
@@ -59,8 +56,6 @@ void sqlite_read_until(struct sqlite_store *store, int64_t deadline_ns);
 /* A snapshot for a batch or a scan, and its end. A status. UNAVAILABLE: the file has changed where it must not. */
 int sqlite_read_begin(struct sqlite_store *store);
 int sqlite_read_end(struct sqlite_store *store);
-/* True while a file that was opened as immutable is as it was, and always on other connections. */
-bool sqlite_is_unchanged(struct sqlite_store *store);
 /* Notes the file as it is now; false when it cannot be found. */
 bool sqlite_watch(const char *path, struct watched_file *watched);
 

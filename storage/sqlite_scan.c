@@ -84,7 +84,7 @@ int sqlite_list_open(struct sqlite_store *store, const struct request *list, str
 
 static int read_kind(sqlite3_stmt *row, struct item *item, struct arena *arena, size_t *room)
 {
-    size_t bytes = ITEM_OVERHEAD_BYTES + (size_t)sqlite3_column_bytes(row, 0);
+    size_t bytes = STORAGE_ITEM_BYTES + (size_t)sqlite3_column_bytes(row, 0);
     if (bytes > *room)
         return STATUS_TOO_LARGE;
     *room -= bytes;

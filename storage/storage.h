@@ -21,6 +21,9 @@ struct storage_backup;
 /* Beside enum status: whether it was committed is not known. Answer nothing, drop the connection, open anew. */
 #define STORAGE_UNKNOWN (-1)
 
+/* What a reply and an item count for in an answer's bytes beside their spans: at least what they take on the wire. */
+enum { STORAGE_REPLY_BYTES = 80, STORAGE_ITEM_BYTES = 96 };
+
 enum storage_access { STORAGE_FOR_READING, STORAGE_FOR_WRITING };
 
 struct storage_options {
