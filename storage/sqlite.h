@@ -34,6 +34,10 @@ static inline struct sqlite_store *sqlite_of(struct storage *storage)
 int sqlite_status(struct sqlite_store *store, int rc);
 /* The same into `failure`, while opening: "WHAT: SQLite's text". Returns the status. */
 int sqlite_fail(sqlite3 *db, int rc, const char *what, struct failure *failure);
+/* What errno says about `path`, into `failure`. */
+int sqlite_fail_errno(struct failure *failure, const char *path);
+/* Makes a new or renamed file's name durable. */
+void sqlite_sync_folder_of(const char *path);
 /* 13, 778 and 4874: no space, no quota, a file size limit. */
 bool sqlite_rc_is_full(int rc);
 
@@ -65,6 +69,8 @@ int sqlite_range_bind(sqlite3_stmt *statement, int index, const struct sqlite_ra
  * on whatever has been filled. */
 int sqlite_open_reading(struct sqlite_store *store, const struct storage_options *options, struct failure *failure);
 int sqlite_open_writing(struct sqlite_store *store, const struct storage_options *options, struct failure *failure);
+/* The real path of the file to be written, for free(), with its folders made if so asked; NULL: *failure says why. */
+char *sqlite_make_path(const struct storage_options *options, struct failure *failure);
 /* UNSUPPORTED naming the file system when `path` (or its folder, while it does not exist) lies on a network. */
 int sqlite_refuse_network(const char *path, struct failure *failure);
 /* Notices a version of SQLite that has the WAL-reset bug. */
@@ -102,13 +108,9 @@ int sqlite_scan_open(struct storage *, const struct request *, struct storage_sc
 int sqlite_scan_next(struct storage_scan *, struct item *, struct arena *, struct failure *);
 void sqlite_scan_close(struct storage_scan **);
 /* Both. */
+/* True while a file that was opened as immutable is as it was, and always on other connections. */
+bool sqlite_is_unchanged(struct sqlite_store *store);
 bool sqlite_is_current(struct storage *);
 void sqlite_counters(struct storage *, struct storage_counters *);
 void sqlite_close(struct storage *);
-
-/* Has the key of `request` been applied by `principal`? OK: *reply holds the first result, flagged REPLAYED, or
- * IDEMPOTENCY_MISMATCH, or NOT_FOUND. Also for KEY_LOOKUP, on either kind of connection, inside its transaction or
- * outside one. A status other than OK: SQLite failed. */
-int sqlite_key_find(struct sqlite_store *store, sqlite3_stmt **slot, const uint8_t *principal,
-                    const struct request *request, int64_t now_ms, struct reply *reply);
 #endif

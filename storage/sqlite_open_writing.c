@@ -1,0 +1,384 @@
+/*
+ * sqlite_open_writing.c - opening for writing: the file and its folders, the connection's settings, taking it over.
+ *
+ * The first transaction raises the epoch and is always synced, which also syncs whatever a writer that was killed had
+ * left in the WAL.  In a new file the same transaction makes the tables, so a crash leaves all of them or none.
+ * secure_delete is off: deleted bytes stay in the file until they are overwritten, and deletes write half as much.
+ */
+#include "proto/clock.h"
+#include "storage/file.h"
+#include "storage/sqlite_writing.h"
+#include "storage/upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the path ---- */
+
+int sqlite_fail_errno(struct failure *failure, const char *path)
+{
+    int status = errno == ENOENT || errno == ENOTDIR                   ? STATUS_NOT_FOUND
+                 : errno == EACCES || errno == EROFS || errno == EPERM ? STATUS_READ_ONLY
+                 : errno == ENOSPC || errno == EDQUOT                  ? STATUS_STORAGE_FULL
+                 : errno == ENOMEM                                     ? STATUS_NO_MEMORY
+                                                                       : STATUS_IO_ERROR;
+    return failure_set(failure, status, "%s: %s", path, strerror(errno));
+}
+
+/* The folder of `path`, in `buffer`. */
+static const char *folder_of(const char *path, char buffer[PATH_MAX])
+{
+    snprintf(buffer, PATH_MAX, "%s", path);
+    return dirname(buffer);
+}
+
+void sqlite_sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    int fd = open(folder_of(path, folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+/* Every missing folder of `path` (which is written over and put back), 0700. */
+static int make_folders(char *path, struct failure *failure)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int made = mkdir(path, 0700);
+        if (made != 0 && errno != EEXIST) {
+            struct stat folder;
+            int error = errno;
+            if (stat(path, &folder) != 0) { /* READ_ONLY also where it exists and mkdir is not allowed */
+                errno = error;
+                return sqlite_fail_errno(failure, path);
+            }
+        }
+        *slash = '/';
+    }
+    return STATUS_OK;
+}
+
+/* The real path of a file that need not exist; its folder must. */
+static char *real_path(const char *path)
+{
+    char folder[PATH_MAX], *real = realpath(path, NULL);
+    if (real || errno != ENOENT)
+        return real;
+    char *real_folder = realpath(folder_of(path, folder), NULL);
+    if (!real_folder)
+        return NULL;
+    const char *slash = strrchr(path, '/');
+    if (asprintf(&real, "%s/%s", strcmp(real_folder, "/") == 0 ? "" : real_folder, slash ? slash + 1 : path) < 0)
+        real = NULL;
+    free(real_folder);
+    return real;
+}
+
+char *sqlite_make_path(const struct storage_options *options, struct failure *failure)
+{
+    char path[PATH_MAX];
+    if (strlen(options->path) >= sizeof path || options->path[0] == '\0') {
+        failure_set(failure, STATUS_INVALID_ARGUMENT, "the path of the database is empty or too long");
+        return NULL;
+    }
+    if (options->create && make_folders(strcpy(path, options->path), failure) != STATUS_OK)
+        return NULL;
+    char *real = real_path(options->path);
+    if (!real)
+        sqlite_fail_errno(failure, options->path);
+    return real;
+}
+
+/* ---- the file ---- */
+
+static int create_file(const char *path, struct failure *failure)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* -wal and -shm inherit its mode */
+    if (fd < 0)
+        return sqlite_fail_errno(failure, path);
+    close(fd);
+    sqlite_sync_folder_of(path);
+    return STATUS_OK;
+}
+
+/* SQLite makes files beside the database, so the folder must take them. */
+static int refuse_read_only(const char *path, struct failure *failure)
+{
+    char copy[PATH_MAX];
+    const char *folder = folder_of(path, copy);
+    if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
+        return sqlite_fail_errno(failure, folder);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
+        return sqlite_fail_errno(failure, path);
+    return STATUS_OK;
+}
+
+static int refuse(const struct failure *why, int status, const char *path, const char *text, struct failure *failure)
+{
+    return failure_set(failure, status, "%s", why->message[0] ? why->message : text ? text : path);
+}
+
+/* Read-only until it is known whose it is. */
+static int prepare_file(struct sqlite_store *store, const struct storage_options *options, struct failure *failure)
+{
+    struct failure why = {0};
+    enum file_kind kind = file_inspect(store->path, &why);
+    int status = STATUS_OK;
+    switch (kind) {
+    case FILE_ABSENT:
+        return options->create ? create_file(store->path, failure)
+                               : failure_set(failure, STATUS_NOT_FOUND, "%s: there is no such file", store->path);
+    case FILE_OURS:
+    case FILE_EMPTY:
+        return refuse_read_only(store->path, failure);
+    case FILE_STIGMER:
+        status = refuse_read_only(store->path, failure);
+        return status == STATUS_OK ? upgrade_run(store->path, &store->log, failure) : status;
+    case FILE_BADGER:
+        return refuse(&why, STATUS_UNSUPPORTED, store->path, "a BadgerDB directory, not a database file", failure);
+    case FILE_NEWER:
+    case FILE_FOREIGN:
+        return refuse(&why, STATUS_UNSUPPORTED, store->path, NULL, failure);
+    case FILE_DAMAGED:
+        return refuse(&why, STATUS_CORRUPT, store->path, NULL, failure);
+    case FILE_UNREADABLE:
+        break;
+    }
+    return refuse(&why, why.status == STATUS_OK ? STATUS_IO_ERROR : why.status, store->path, NULL, failure);
+}
+
+/* ---- the connection ---- */
+
+static int note_frames(void *context, sqlite3 *db, const char *name, int frames)
+{
+    struct sqlite_writing *writing = context;
+    (void)db;
+    (void)name;
+    writing->wal_frames = frames;
+    return SQLITE_OK;
+}
+
+static int set_pragmas(sqlite3 *db)
+{
+    static const char settings[] = "PRAGMA synchronous = FULL;"
+                                   "PRAGMA secure_delete = OFF;"
+                                   "PRAGMA foreign_keys = OFF;"
+                                   "PRAGMA cache_size = -8192;";
+    char *limit = sqlite3_mprintf("PRAGMA journal_size_limit = %d", JOURNAL_SIZE_LIMIT);
+    int rc = limit ? sqlite3_exec(db, limit, NULL, NULL, NULL) : SQLITE_NOMEM;
+    sqlite3_free(limit);
+    return rc == SQLITE_OK ? sqlite3_exec(db, settings, NULL, NULL, NULL) : rc;
+}
+
+static int enter_wal(sqlite3 *db)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+    bool is_wal = rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW &&
+                  span_equal(sqlite_column_span(statement, 0), span_text("wal"));
+    int finalized = sqlite3_finalize(statement);
+    if (rc == SQLITE_OK)
+        rc = finalized;
+    return rc == SQLITE_OK && !is_wal ? SQLITE_CANTOPEN : rc;
+}
+
+static int connect(struct sqlite_store *store)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    int persist = 1;
+    int rc = sqlite3_open_v2(store->path, &store->db, flags, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite_harden(store->db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    if (rc == SQLITE_OK)
+        rc = enter_wal(store->db);
+    if (rc == SQLITE_OK)
+        rc = set_pragmas(store->db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_wal_autocheckpoint(store->db, 0);
+    if (rc == SQLITE_OK)
+        sqlite3_wal_hook(store->db, note_frames, store->writing);
+    return rc;
+}
+
+/* ---- taking over ---- */
+
+/* What was issued but perhaps not kept lies below the reserved number, if the machine went down under the last writer. */
+static void resume_revision(struct sqlite_store *store, struct schema_meta *meta)
+{
+    static const uint8_t unknown[sizeof meta->boot_id];
+    const uint8_t *boot_id = clock_boot_id();
+    bool same_boot =
+        memcmp(boot_id, unknown, sizeof unknown) != 0 && memcmp(boot_id, meta->boot_id, sizeof unknown) == 0;
+    if (meta->clean || same_boot || meta->revision_reserved <= meta->revision)
+        return;
+    log_line(&store->log, LOG_LEVEL_NOTICE, "%s: not stopped cleanly before this boot; revisions go on from %llu",
+             store->path, (unsigned long long)meta->revision_reserved);
+    meta->revision = meta->revision_reserved;
+}
+
+static int first_number(sqlite3 *db, const char *sql, uint64_t *number)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+        *number = (uint64_t)sqlite3_column_int64(statement, 0);
+    int finalized = sqlite3_finalize(statement);
+    return rc == SQLITE_OK ? finalized : rc;
+}
+
+static int load_bounds(struct sqlite_store *store)
+{
+    struct sqlite_writing *writing = store->writing;
+    int rc = first_number(store->db, "SELECT coalesce(min(sequence), 1) FROM session_log", &writing->log_first);
+    if (rc == SQLITE_OK)
+        rc = first_number(store->db, "SELECT coalesce(max(sequence), 0) FROM session_log", &writing->log_last);
+    return rc == SQLITE_OK ? first_number(store->db, "SELECT count(*) FROM idempotency", &writing->keys) : rc;
+}
+
+/* Inside the first transaction: *meta as it is to be. */
+static int take_over(struct sqlite_store *store, struct schema_meta *meta)
+{
+    bool found;
+    uint64_t stamped = 0;
+    int rc = schema_load_meta(store->db, meta, &found);
+    if (rc == SQLITE_OK && !found) {
+        *meta = schema_new_meta();
+        rc = sqlite3_exec(store->db, schema_sql, NULL, NULL, NULL);
+    }
+    if (rc != SQLITE_OK)
+        return rc;
+    resume_revision(store, meta);
+    rc = schema_stamp(store->db, meta->revision + 1, &stamped);
+    meta->revision += stamped != 0;
+    meta->revision_reserved = store->writing->durability_normal ? meta->revision + REVISION_BLOCK : 0;
+    meta->epoch++;
+    meta->clean = false;
+    memcpy(meta->boot_id, clock_boot_id(), sizeof meta->boot_id);
+    if (rc == SQLITE_OK)
+        rc = schema_store_meta(store->db, meta);
+    return rc == SQLITE_OK ? load_bounds(store) : rc;
+}
+
+static int commit_takeover(struct sqlite_store *store)
+{
+    struct schema_meta meta;
+    int rc = sqlite_run_plain(store, WRITE_BEGIN);
+    if (rc == SQLITE_OK)
+        rc = take_over(store, &meta);
+    if (rc == SQLITE_OK)
+        rc = sqlite_run_plain(store, WRITE_COMMIT);
+    if (rc == SQLITE_OK)
+        store->writing->meta = meta;
+    else if (!sqlite3_get_autocommit(store->db))
+        sqlite_run_plain(store, WRITE_ROLLBACK);
+    return rc;
+}
+
+static int settle(struct sqlite_store *store, const struct storage_options *options)
+{
+    struct sqlite_writing *writing = store->writing;
+    bool complete;
+    int rc = commit_takeover(store);
+    if (sqlite_rc_is_full(rc)) { /* the reserve of the writer before may give the little that it takes */
+        sqlite_full_give_reserve(writing);
+        rc = commit_takeover(store);
+    }
+    if (rc == SQLITE_OK && options->after_failed_sync)
+        rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_FULL, &complete);
+    if (rc == SQLITE_OK && writing->durability_normal)
+        rc = sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite_data_version(store, &writing->data_version);
+    if (rc == SQLITE_OK)
+        rc = sqlite_identify(store, writing->meta.incarnation);
+    return rc;
+}
+
+static struct sqlite_writing *writing_new(const struct storage_options *options, const char *path)
+{
+    struct sqlite_writing *writing = calloc(1, sizeof *writing);
+    if (!writing)
+        return NULL;
+    if (asprintf(&writing->reserve_path, "%s-reserve", path) < 0) {
+        free(writing);
+        return NULL;
+    }
+    writing->durability_normal = options->durability_normal;
+    writing->now_ms = INT64_MIN;
+    writing->restart_at_frames = WAL_RESTART_FRAMES;
+    writing->reserve_bytes = RESERVE_LEAST_BYTES;
+    return writing;
+}
+
+int sqlite_open_writing(struct sqlite_store *store, const struct storage_options *options, struct failure *failure)
+{
+    int status = prepare_file(store, options, failure);
+    if (status != STATUS_OK)
+        return status;
+    store->writing = writing_new(options, store->path);
+    if (!store->writing)
+        return failure_set(failure, STATUS_NO_MEMORY, "%s: no memory", store->path);
+    store->writing->is_broken = true; /* until it is ours */
+    int rc = connect(store);
+    if (rc == SQLITE_OK)
+        rc = settle(store, options);
+    if (rc != SQLITE_OK)
+        return sqlite_fail(store->db, rc, store->path, failure);
+    store->writing->is_broken = false;
+    if (!sqlite_full_take_reserve(store->writing))
+        log_line(&store->log, LOG_LEVEL_WARNING, "%s: no space for a reserve; the database may not grow", store->path);
+    if (sqlite_version_is_affected(sqlite3_libversion_number()))
+        log_line(&store->log, LOG_LEVEL_WARNING,
+                 "SQLite %s has the WAL-reset bug: no other program may write to or checkpoint %s",
+                 sqlite3_libversion(), store->path);
+    return STATUS_OK;
+}
+
+/* ---- closing ---- */
+
+/* Says that nothing was lost, so that the next boot need not skip numbers. What fails here costs only that. */
+static void mark_clean(struct sqlite_store *store)
+{
+    struct schema_meta meta = store->writing->meta;
+    bool ours = sqlite_is_current(&store->base);
+    meta.clean = true;
+    if (!ours || sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite_begin(&store->base, store->writing->now_ms) != STATUS_OK)
+        return;
+    meta.revision = store->writing->pending.revision;
+    if (schema_store_meta(store->db, &meta) == SQLITE_OK)
+        sqlite_run_plain(store, WRITE_COMMIT);
+    sqlite_rollback(&store->base);
+}
+
+void sqlite_writing_free(struct sqlite_store *store)
+{
+    struct sqlite_writing *writing = store->writing;
+    if (!writing)
+        return;
+    if (writing->in_transaction)
+        sqlite_rollback(&store->base);
+    if (!writing->is_broken)
+        mark_clean(store);
+    else if (store->db) /* after a failed sync nothing is written that was not asked for */
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite_finalize_all(writing->statements, WRITE_STATEMENTS);
+    if (store->db)
+        sqlite3_wal_hook(store->db, NULL, NULL);
+    free(writing->reserve_path);
+    free(writing);
+    store->writing = NULL;
+}
