@@ -247,3 +247,25 @@ enum file_kind file_inspect(const char *path, struct failure *why)
         return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "not a regular file");
     return entry.st_size == 0 ? FILE_EMPTY : inspect_database(path, why);
 }
+
+int file_status_of_kind(enum file_kind kind, const char *path, struct failure *failure)
+{
+    switch (kind) {
+    case FILE_OURS:
+    case FILE_STIGMER:
+        return STATUS_OK;
+    case FILE_ABSENT:
+        return failure_set(failure, STATUS_NOT_FOUND, "%s: there is no such file", path);
+    case FILE_EMPTY:
+        return failure_set(failure, STATUS_UNSUPPORTED, "%s: an empty file, no database", path);
+    case FILE_NEWER:
+    case FILE_FOREIGN:
+    case FILE_BADGER:
+        return STATUS_UNSUPPORTED;
+    case FILE_DAMAGED:
+        return STATUS_CORRUPT;
+    case FILE_UNREADABLE:
+        break;
+    }
+    return failure && failure->status ? failure->status : STATUS_IO_ERROR;
+}

@@ -17,6 +17,8 @@
 int file_open_for_reading(const char *path, sqlite3 **db);
 /* What an open database is, by its application id and tables. */
 enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why);
+/* OK for what may be read as a store; else the status of a refusal, with `failure` as file_inspect left it or filled. */
+int file_status_of_kind(enum file_kind kind, const char *path, struct failure *failure);
 /* The one number that `sql` gives. An SQLite result code. */
 int file_query_number(sqlite3 *db, const char *sql, int64_t *number);
 /* "PATH" and `suffix` in one string of malloc; NULL: no memory. */

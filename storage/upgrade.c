@@ -183,7 +183,7 @@ static int store_version(const struct upgrade *upgrade)
         status = run(upgrade, "CREATE TABLE schema_version (version INTEGER PRIMARY KEY,"
                               " applied_at TEXT NOT NULL DEFAULT (datetime('now')))");
     if (status == STATUS_OK)
-        status = run(upgrade, "INSERT OR IGNORE INTO schema_version (version) VALUES (1), (2)");
+        status = run(upgrade, "INSERT INTO schema_version (version) VALUES (1), (2) ON CONFLICT (version) DO NOTHING");
     return status;
 }
 
