@@ -1,11 +1,12 @@
 /*
  * worker.c - the workers' side of the wire over one DEALER.
  *
- * The broker's WELCOME begins a connection; what was queued for an earlier one is dropped then, because the broker has
- * given its tickets to others when the connection went.
+ * A connection lasts from the broker's WELCOME to libzmq's word that it is gone. Nothing is sent outside of one: the
+ * broker gives the tickets of a lost one to others.
  */
 #include "actor/worker.h"
 #include "actor/actor.h"
+#include "actor/send_queue.h"
 #include "proto/clock.h"
 #include "proto/limits.h"
 
@@ -22,19 +23,14 @@ enum {
     RETRY_AFTER_MS = 50,
 };
 
-struct outgoing {
-    struct outgoing *next;
-    zmq_msg_t envelope, body;
-};
-
 struct worker {
-    void *context, *socket;
+    void *context, *socket, *monitor;
     struct arena *arena; /* for encoding the state */
 
     void *hello_bytes; /* what `hello` borrows from */
     struct hello hello;
     uint64_t connection;
-    bool drained;
+    bool welcomed, drained;
 
     void *state_bytes;
     size_t state_size;
@@ -42,8 +38,7 @@ struct worker {
     bool has_state, says_ready, changed;
     int64_t heartbeat_ns;
 
-    struct outgoing *head, **tail;
-    size_t backlog_bytes;
+    struct send_queue queue;
     uint64_t bad_messages;
 };
 
@@ -71,6 +66,19 @@ static int set_options(void *socket)
     return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
+/* Tells when a connection is gone; before any later one can be used. */
+static void *open_monitor(void *context, void *socket)
+{
+    static const char address[] = "inproc://worker-monitor";
+    if (zmq_socket_monitor(socket, address, ZMQ_EVENT_DISCONNECTED) != 0)
+        return NULL;
+    void *monitor = zmq_socket(context, ZMQ_PAIR);
+    if (!monitor || zmq_connect(monitor, address) == 0)
+        return monitor;
+    zmq_close(monitor);
+    return NULL;
+}
+
 int worker_new(const char *client_endpoint, struct worker **worker, struct failure *failure)
 {
     *worker = NULL;
@@ -80,7 +88,7 @@ int worker_new(const char *client_endpoint, struct worker **worker, struct failu
     struct worker *self = calloc(1, sizeof *self);
     if (!self)
         goto failed;
-    self->tail = &self->head;
+    send_queue_init(&self->queue);
     self->arena = arena_new(0);
     if (!self->arena)
         goto no_arena;
@@ -90,12 +98,17 @@ int worker_new(const char *client_endpoint, struct worker **worker, struct failu
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
     if (!self->socket)
         goto no_socket;
+    self->monitor = open_monitor(self->context, self->socket);
+    if (!self->monitor)
+        goto no_monitor;
     if (set_options(self->socket) != 0 || zmq_connect(self->socket, endpoint) != 0)
         goto no_connection;
     *worker = self;
     return STATUS_OK;
 
 no_connection:
+    zmq_close(self->monitor);
+no_monitor:
     zmq_close(self->socket);
 no_socket:
     zmq_ctx_term(self->context);
@@ -107,30 +120,13 @@ failed:
     return failure_set(failure, STATUS_IO_ERROR, "cannot connect to %s: %s", endpoint, zmq_strerror(errno));
 }
 
-static void outgoing_free(struct outgoing *message)
-{
-    zmq_msg_close(&message->envelope);
-    zmq_msg_close(&message->body);
-    free(message);
-}
-
-static void drop_queue(struct worker *worker)
-{
-    while (worker->head) {
-        struct outgoing *message = worker->head;
-        worker->head = message->next;
-        outgoing_free(message);
-    }
-    worker->tail = &worker->head;
-    worker->backlog_bytes = 0;
-}
-
 void worker_free(struct worker **worker)
 {
     struct worker *self = *worker;
     if (!self)
         return;
-    drop_queue(self);
+    send_queue_clear(&self->queue);
+    zmq_close(self->monitor);
     zmq_close(self->socket);
     zmq_ctx_term(self->context);
     arena_free(&self->arena);
@@ -142,56 +138,16 @@ void worker_free(struct worker **worker)
 
 /* ---- outgoing ---- */
 
-static int send_frame(zmq_msg_t *frame, void *socket, int flags)
-{
-    int rc;
-    do
-        rc = zmq_msg_send(frame, socket, flags | ZMQ_DONTWAIT);
-    while (rc < 0 && errno == EINTR);
-    return rc;
-}
-
-/* Sends from the queue as much as libzmq takes now. */
-static void flush_queue(struct worker *worker)
-{
-    while (worker->head) {
-        struct outgoing *message = worker->head;
-        size_t body_bytes = zmq_msg_size(&message->body);
-        if (send_frame(&message->envelope, worker->socket, ZMQ_SNDMORE) < 0)
-            return;
-        /* Fails only when the connection goes between the two; then nobody waits for it any more. */
-        send_frame(&message->body, worker->socket, 0);
-        worker->head = message->next;
-        if (!worker->head)
-            worker->tail = &worker->head;
-        worker->backlog_bytes -= body_bytes;
-        outgoing_free(message);
-    }
-}
-
-static void free_body(void *body, void *hint)
-{
-    (void)hint;
-    free(body);
-}
-
 /* Takes `body` over. */
 static void enqueue(struct worker *worker, const struct envelope *envelope, void *body, size_t size)
 {
-    struct outgoing *message = must_have(calloc(1, sizeof *message));
-    if (zmq_msg_init_size(&message->envelope, ENVELOPE_BYTES) != 0)
-        must_have(NULL);
-    envelope_encode(envelope, zmq_msg_data(&message->envelope));
-    if (size == 0) {
+    if (!worker->welcomed) {
         free(body);
-        zmq_msg_init(&message->body);
-    } else if (zmq_msg_init_data(&message->body, body, size, free_body, NULL) != 0) {
-        must_have(NULL);
+        return;
     }
-    *worker->tail = message;
-    worker->tail = &message->next;
-    worker->backlog_bytes += size;
-    flush_queue(worker);
+    if (!send_queue_add(&worker->queue, envelope, body, size))
+        must_have(NULL);
+    send_queue_flush(&worker->queue, worker->socket);
 }
 
 static void *copy_bytes(const void *bytes, size_t size)
@@ -214,12 +170,12 @@ static void send_state(struct worker *worker, uint8_t type)
 /* While something is queued the broker is slow, and what is queued says that we live. */
 static void announce(struct worker *worker)
 {
-    if (!worker->has_state || worker->connection == 0 || worker->drained)
+    if (!worker->has_state || !worker->welcomed || worker->drained)
         return;
     if (worker->says_ready) {
         worker->says_ready = false;
         send_state(worker, MESSAGE_READY);
-    } else if (!worker->head && (worker->changed || clock_boot_ns() >= worker->heartbeat_ns)) {
+    } else if (!worker->queue.head && (worker->changed || clock_boot_ns() >= worker->heartbeat_ns)) {
         send_state(worker, MESSAGE_HEARTBEAT);
     }
 }
@@ -283,7 +239,7 @@ void worker_piece(struct worker *worker, const struct envelope *to, uint32_t pie
 
 size_t worker_backlog_bytes(const struct worker *worker)
 {
-    return worker->backlog_bytes;
+    return worker->queue.bytes;
 }
 
 void worker_goodbye(struct worker *worker)
@@ -292,13 +248,11 @@ void worker_goodbye(struct worker *worker)
     struct envelope envelope = envelope_make(MESSAGE_GOODBYE, until_ns);
     envelope.life = worker->hello.life;
     worker->drained = true;
-    if (worker->connection == 0)
-        return;
     enqueue(worker, &envelope, NULL, 0);
-    while (worker->head && clock_boot_ns() < until_ns) {
+    while (worker->queue.head && clock_boot_ns() < until_ns) {
         zmq_pollitem_t item = {.socket = worker->socket, .events = ZMQ_POLLOUT};
         zmq_poll(&item, 1, clock_ms_until(until_ns, LINGER_MS));
-        flush_queue(worker);
+        send_queue_flush(&worker->queue, worker->socket);
     }
 }
 
@@ -364,7 +318,7 @@ static bool take_hello(struct worker *worker, const struct envelope *envelope, z
     struct hello hello;
     void *bytes = copy_bytes(zmq_msg_data(body), zmq_msg_size(body));
     bool welcome = envelope->flags & ENVELOPE_WELCOME;
-    if (hello_decode(bytes, zmq_msg_size(body), &hello) != STATUS_OK || (!welcome && worker->connection == 0)) {
+    if (hello_decode(bytes, zmq_msg_size(body), &hello) != STATUS_OK || (!welcome && !worker->welcomed)) {
         worker->bad_messages++;
         free(bytes);
         return false;
@@ -374,7 +328,8 @@ static bool take_hello(struct worker *worker, const struct envelope *envelope, z
     worker->hello = hello;
     if (welcome) {
         worker->connection++;
-        drop_queue(worker);
+        worker->welcomed = true;
+        send_queue_clear(&worker->queue);
         worker->says_ready = worker->has_state;
         announce(worker);
     }
@@ -432,30 +387,47 @@ static int take_arrived(struct worker *worker, struct worker_message *message)
     }
 }
 
+static void notice_disconnection(struct worker *worker)
+{
+    zmq_msg_t frame;
+    for (bool any = true; any;) {
+        zmq_msg_init(&frame);
+        any = receive_frame(&frame, worker->monitor) >= 0;
+        zmq_msg_close(&frame);
+        if (any && worker->welcomed) {
+            worker->welcomed = false;
+            send_queue_clear(&worker->queue);
+        }
+    }
+}
+
 /* Blocks until there may be something to do; true when the descriptor is readable. */
 static bool wait_for_more(struct worker *worker, int64_t until_ns, int extra_fd)
 {
-    bool beats = worker->has_state && worker->connection && !worker->drained && !worker->head;
+    bool beats = worker->has_state && worker->welcomed && !worker->drained && !worker->queue.head;
     if (beats && worker->heartbeat_ns < until_ns)
         until_ns = worker->heartbeat_ns;
     long timeout_ms = until_ns == INT64_MAX ? -1 : clock_ms_until(until_ns, INT_MAX);
-    zmq_pollitem_t items[2] = {
-        {.socket = worker->socket, .events = (short)(ZMQ_POLLIN | (worker->head ? ZMQ_POLLOUT : 0))},
+    zmq_pollitem_t items[3] = {
+        {.socket = worker->socket, .events = (short)(ZMQ_POLLIN | (worker->queue.head ? ZMQ_POLLOUT : 0))},
+        {.socket = worker->monitor, .events = ZMQ_POLLIN},
         {.fd = extra_fd, .events = ZMQ_POLLIN},
     };
-    int ready = zmq_poll(items, extra_fd >= 0 ? 2 : 1, timeout_ms);
-    return ready > 0 && extra_fd >= 0 && items[1].revents;
+    int ready = zmq_poll(items, extra_fd >= 0 ? 3 : 2, timeout_ms);
+    return ready > 0 && extra_fd >= 0 && items[2].revents;
 }
 
 int worker_next(struct worker *worker, int64_t until_ns, int extra_fd, struct worker_message *message)
 {
     for (;;) {
-        flush_queue(worker);
+        notice_disconnection(worker);
+        bool was_slow = worker->queue.head != NULL;
+        send_queue_flush(&worker->queue, worker->socket);
         announce(worker);
         int meaning = take_arrived(worker, message);
         if (meaning >= 0)
             return meaning;
-        if (until_ns == 0 || clock_boot_ns() >= until_ns)
+        if (until_ns == 0 || clock_boot_ns() >= until_ns || (was_slow && !worker->queue.head))
             return STATUS_END;
         if (wait_for_more(worker, until_ns, extra_fd))
             return STATUS_END;

@@ -32,9 +32,9 @@ const struct hello *worker_hello(const struct worker *worker);
 uint64_t worker_connection(const struct worker *worker);
 
 /* Waits until `until_ns` at most for a message or for `extra_fd` (-1: none) to be readable; `until_ns` 0 only looks at
- * messages. OK with *message (READ, WRITE, CONTROL, CREDIT, CANCEL); END when time is up, the descriptor is readable or
- * a HELLO came; CLOSED once, at the DRAIN: nothing but CREDIT and CANCEL follows. Messages that cannot be read are
- * counted and dropped. */
+ * messages. OK with *message (READ, WRITE, CONTROL, CREDIT, CANCEL); END when time is up, the descriptor is readable,
+ * a HELLO came or the backlog is gone; CLOSED once, at the DRAIN: nothing but CREDIT and CANCEL follows. Messages that
+ * cannot be read are counted and dropped. */
 int worker_next(struct worker *worker, int64_t until_ns, int extra_fd, struct worker_message *message);
 void worker_message_free(struct worker_message *message);
 

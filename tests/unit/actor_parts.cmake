@@ -1,0 +1,5 @@
+if(TARGET actor)
+  foreach(part endpoint health worker start latency)
+    stigstore_test(actor_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/actor_${part}.c LIBRARIES actor PkgConfig::JANSSON)
+  endforeach()
+endif()
