@@ -167,13 +167,30 @@ void route_cut(struct route *route, struct client *client)
     }
 }
 
-void route_to_client(struct route *route, struct client *client, const struct envelope *envelope, void *body,
-                     uint64_t bytes)
+/* True when one more may be owed to it. */
+static bool takes_answers(struct route *route, struct client *client)
 {
     if (client->owed >= 2 * route->limits.client_messages) {
         route_cut(route, client);
     }
-    if (client->finished) {
+    return !client->finished;
+}
+
+void route_hello_client(struct route *route, struct client *client, uint16_t flags)
+{
+    if (takes_answers(route, client)) {
+        struct action *action = route_act(route, ACTION_HELLO_CLIENT, client->slot);
+        action->generation = client->generation;
+        action->envelope.flags = flags;
+        client->owed++;
+        route->owed++;
+    }
+}
+
+void route_to_client(struct route *route, struct client *client, const struct envelope *envelope, void *body,
+                     uint64_t bytes)
+{
+    if (!takes_answers(route, client)) {
         route->counters.dropped_gone++;
         route_release(route, body);
         return;
@@ -291,8 +308,8 @@ void route_say_hello(struct route *route)
 {
     route->counters.hellos++;
     for (uint32_t i = 0; i < route->limits.clients; i++) {
-        if (route->clients[i].open && !route->clients[i].finished) {
-            route_act(route, ACTION_HELLO_CLIENT, i)->generation = route->clients[i].generation;
+        if (route->clients[i].open) {
+            route_hello_client(route, &route->clients[i], 0);
         }
     }
     for (uint32_t i = 0; i < route->limits.workers; i++) {

@@ -32,7 +32,7 @@ struct route_limits route_limits_default(uint64_t max_data_bytes);
 enum action_type {
     ACTION_TO_CLIENT,    /* envelope and body, which is the caller's now; route_released when its memory is free */
     ACTION_TO_WORKER,    /* envelope and another reference to the body, which stays the route's */
-    ACTION_HELLO_CLIENT, /* route_hello with envelope.flags */
+    ACTION_HELLO_CLIENT, /* route_hello with envelope.flags; route_released with 0 bytes follows */
     ACTION_HELLO_WORKER,
     ACTION_STATUS,     /* answer CONTROL STATUS `envelope.first` by route_answer_status */
     ACTION_CUT_CLIENT, /* it takes no answers: end its connection, then say route_client_gone */

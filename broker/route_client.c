@@ -56,10 +56,7 @@ void route_client_gone(struct route *route, uint32_t slot, int64_t now_ns)
 
 void route_client_probe(struct route *route, uint32_t slot)
 {
-    struct client *client = client_at(route, slot);
-    struct action *action = route_act(route, ACTION_HELLO_CLIENT, slot);
-    action->generation = client->generation;
-    action->envelope.flags = ENVELOPE_WELCOME;
+    route_hello_client(route, client_at(route, slot), ENVELOPE_WELCOME);
 }
 
 /* The answers to junk are not counted against its sender, who gets them only while it reads. */

@@ -149,6 +149,8 @@ struct refused {
 };
 void route_refuse(struct route *route, struct client *client, const struct refused *refused, int32_t status);
 bool route_fits_reply(const struct route *route, const struct client *client, uint64_t bytes);
+void route_hello_client(struct route *route, struct client *client, uint16_t flags);
+/* To all: something has changed. */
 void route_say_hello(struct route *route);
 
 /* route_ticket.c */

@@ -1,0 +1,236 @@
+/*
+ * broker.c - the broker's life: bind, serve, drain, end.
+ */
+#include "actor/actor.h"
+#include "broker/admission.h"
+#include "broker/broker_state.h"
+#include "proto/clock.h"
+#include "proto/limits.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+enum {
+    /* Read ahead for each connection; a larger mark costs memory for each, a smaller one throughput. */
+    CLIENT_RECEIVE_MARK = 8,
+    /* Answers are bounded in bytes by the route; the mark only bounds bursts of small ones. */
+    CLIENT_SEND_MARK = 256,
+    WORKER_RECEIVE_MARK = 64,
+    WORKER_SEND_MARK = 0,   /* the route bounds what a worker holds */
+    ZERO_COPY_RECEIVE = 10, /* ZMQ_ZERO_COPY_RECV */
+};
+
+/* With it a short body that waits would hold the whole read buffer that it came in. */
+static bool turn_zero_copy_off(void *context)
+{
+    return zmq_ctx_set(context, ZERO_COPY_RECEIVE, 0) == 0 && zmq_ctx_get(context, ZERO_COPY_RECEIVE) == 0;
+}
+
+static int make_parts(struct broker *broker, struct failure *failure)
+{
+    int64_t now_ns = clock_boot_ns();
+    random_bytes(&broker->life, sizeof broker->life);
+    broker->started_ns = now_ns;
+    broker->limits = route_limits_default(broker->options.max_data_bytes);
+    broker->context = zmq_ctx_new();
+    broker->pool = parcel_pool_new();
+    broker->route = route_new(&broker->limits, broker->life, now_ns);
+    broker->client_peers = peers_new(broker->limits.clients);
+    broker->worker_peers = peers_new(broker->limits.workers);
+    broker->arena = arena_new(0);
+    if (!broker->context || !broker->pool || !broker->route || !broker->client_peers || !broker->worker_peers ||
+        !broker->arena || !turn_zero_copy_off(broker->context) || !admission_start(broker->limits.clients)) {
+        return failure_set(failure, STATUS_NO_MEMORY, "not enough memory or descriptors for the broker");
+    }
+    return STATUS_OK;
+}
+
+static int bind_local(struct broker *broker, const char *endpoint, struct door *door, const char *name, int send_mark,
+                      int receive_mark, struct failure *failure)
+{
+    struct door_options options = {
+        .name = name,
+        .message_bytes = broker->limits.max_message_bytes,
+        .send_mark = send_mark,
+        .receive_mark = receive_mark,
+    };
+    return door_open(broker->context, endpoint, &options, door, failure);
+}
+
+static int bind_doors(struct broker *broker, struct failure *failure)
+{
+    char workers[sizeof "ipc://" + LIMIT_IPC_PATH_BYTES + 1];
+    const char *endpoint = broker->options.endpoint;
+    int status = endpoint_of_workers(endpoint, workers, sizeof workers, failure);
+    if (status == STATUS_OK) {
+        status = endpoint_check_bind(endpoint, failure);
+    }
+    if (status == STATUS_OK) {
+        status =
+            bind_local(broker, workers, &broker->workers, "workers", WORKER_SEND_MARK, WORKER_RECEIVE_MARK, failure);
+    }
+    if (status == STATUS_OK) {
+        status =
+            bind_local(broker, endpoint, &broker->local, "clients", CLIENT_SEND_MARK, CLIENT_RECEIVE_MARK, failure);
+    }
+    if (status == STATUS_OK) {
+        status = health_new(endpoint, "broker", broker->life, &broker->health, failure);
+    }
+    return status;
+}
+
+int broker_new(const struct broker_options *options, struct broker **out, struct failure *failure)
+{
+    *out = NULL;
+    if (options->listen || options->keys) {
+        return failure_set(failure, STATUS_UNSUPPORTED, "listening on tcp is not supported: %s",
+                           options->listen ? options->listen : options->keys);
+    }
+    struct broker *broker = calloc(1, sizeof *broker);
+    if (!broker) {
+        return failure_set(failure, STATUS_NO_MEMORY, "not enough memory for the broker");
+    }
+    broker->options = *options;
+    list_init(&broker->slow);
+    int status = make_parts(broker, failure);
+    if (status == STATUS_OK) {
+        status = bind_doors(broker, failure);
+    }
+    if (status != STATUS_OK) {
+        broker_free(&broker);
+    }
+    *out = broker;
+    return status;
+}
+
+/* The context ends when what was sent has left, or has lingered long enough; then nothing is lent any more. */
+void broker_free(struct broker **pointer)
+{
+    struct broker *broker = *pointer;
+    if (!broker) {
+        return;
+    }
+    door_close(&broker->local);
+    door_close(&broker->workers);
+    if (broker->context) {
+        zmq_ctx_term(broker->context);
+    }
+    health_free(&broker->health);
+    arena_free(&broker->arena);
+    route_free(&broker->route);
+    peers_free(&broker->client_peers);
+    peers_free(&broker->worker_peers);
+    parcel_pool_free(&broker->pool);
+    free(broker);
+    *pointer = NULL;
+}
+
+/* ---- the loop ---- */
+
+enum poll_item { ITEM_WORKERS, ITEM_CLIENTS, ITEM_WORKER_EVENTS, ITEM_CLIENT_EVENTS, ITEM_SIGNAL, ITEM_RETURNS, ITEMS };
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int poll_timeout_ms(const struct broker *broker, int64_t now_ns)
+{
+    int64_t until_ns = earlier(route_next_ns(broker->route, now_ns), broker->health_ns);
+    if (!list_empty(&broker->slow)) {
+        until_ns = earlier(until_ns, broker->slow_ns);
+    }
+    return clock_ms_until(until_ns, INT_MAX);
+}
+
+static void wait_for_something(struct broker *broker, zmq_pollitem_t *items, bool more)
+{
+    int timeout_ms = 0;
+    if (!more) {
+        timeout_ms = poll_timeout_ms(broker, clock_boot_ns());
+        if (route_wants_releases(broker->route) || !list_empty(&broker->slow)) {
+            parcel_pool_arm(broker->pool);
+        }
+    }
+    if (zmq_poll(items, ITEMS, timeout_ms) < 0) {
+        for (unsigned i = 0; i < ITEMS; i++) {
+            items[i].revents = 0;
+        }
+    }
+}
+
+static void take_signal(struct broker *broker)
+{
+    if (actor_signal(broker->options.signal_fd) == 0) {
+        return;
+    }
+    if (broker->stopping) {
+        broker->finished = true; /* asked twice */
+        return;
+    }
+    broker->stopping = true;
+    actor_log(LOG_LEVEL_NOTICE, "draining");
+    route_drain(broker->route, clock_boot_ns());
+    broker_act(broker);
+}
+
+/* Events before messages: what a worker that has gone had goes to the next one in order. */
+static bool take_what_came(struct broker *broker, const zmq_pollitem_t *items)
+{
+    bool more = false;
+    if (items[ITEM_RETURNS].revents) {
+        parcel_pool_clear(broker->pool);
+        broker_retry_slow(broker);
+    }
+    if (items[ITEM_SIGNAL].revents) {
+        take_signal(broker);
+    }
+    if (items[ITEM_WORKERS].revents) {
+        more |= broker_receive_workers(broker);
+    }
+    if (items[ITEM_CLIENTS].revents) {
+        more |= broker_receive_clients(broker, &broker->local);
+    }
+    if (items[ITEM_WORKER_EVENTS].revents) {
+        broker_take_events(broker, &broker->workers);
+    }
+    if (items[ITEM_CLIENT_EVENTS].revents) {
+        broker_take_events(broker, &broker->local);
+    }
+    broker_act(broker);
+    return more;
+}
+
+static void take_time(struct broker *broker)
+{
+    int64_t now_ns = clock_boot_ns();
+    if (!list_empty(&broker->slow) && now_ns >= broker->slow_ns) {
+        broker_retry_slow(broker);
+    }
+    route_tick(broker->route, now_ns);
+    broker_act(broker);
+    if (now_ns >= broker->health_ns) {
+        broker_report_health(broker);
+        broker->health_ns = now_ns + HEALTH_PERIOD_MS * NS_PER_MS;
+    }
+}
+
+void broker_run(struct broker *broker)
+{
+    zmq_pollitem_t items[ITEMS] = {
+        [ITEM_WORKERS] = {.socket = broker->workers.socket, .events = ZMQ_POLLIN},
+        [ITEM_CLIENTS] = {.socket = broker->local.socket, .events = ZMQ_POLLIN},
+        [ITEM_WORKER_EVENTS] = {.socket = broker->workers.monitor, .events = ZMQ_POLLIN},
+        [ITEM_CLIENT_EVENTS] = {.socket = broker->local.monitor, .events = ZMQ_POLLIN},
+        [ITEM_SIGNAL] = {.fd = broker->options.signal_fd, .events = ZMQ_POLLIN},
+        [ITEM_RETURNS] = {.fd = parcel_pool_fd(broker->pool), .events = ZMQ_POLLIN},
+    };
+    actor_ready(&broker->options.ready_fd);
+    for (bool more = false; !broker->finished;) {
+        take_time(broker);
+        wait_for_something(broker, items, more);
+        broker_take_returned(broker);
+        more = take_what_came(broker, items);
+    }
+}
