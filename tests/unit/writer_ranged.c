@@ -1,0 +1,204 @@
+/*
+ * writer_ranged.c - ranged deletes: in one transaction or in steps, with others in between, across restarts.
+ */
+#include "tests/unit/writer_fixture.h"
+
+enum { MANY = 50001, STEPS = 6, FEW = 50 };
+
+static void test_a_small_one_is_one_transaction(void **state)
+{
+    struct fixture *f = *state;
+    struct reply reply;
+
+    fill_rows(f, "a/", FEW);
+    fill_rows(f, "b/", FEW);
+    reply = run_request(f, "s", 1, 1, delete_prefix_request("a/"));
+    assert_int_equal(reply.status, STATUS_OK);
+    assert_int_equal(reply.count, FEW);
+    assert_int_equal(faults.steps, 1);
+    assert_int_equal(count_rows(f, ""), FEW);
+    fixture_restart(f);
+    assert_int_equal(run_request(f, "s", 1, 1, delete_prefix_request("a/")).count, FEW);
+    assert_int_equal(run_request(f, "s", 1, 2, delete_prefix_request("a/")).count, 0);
+}
+
+static void test_order_around_one(void **state)
+{
+    struct fixture *f = *state;
+    struct request requests[] = {save_request("a/new"), delete_prefix_request("a/"), save_request("a/newer")};
+    struct write_message *messages[] = {session_message(f, "s", 1, 1, requests, 3),
+                                        session_message(f, "s", 1, 4, requests, 1)};
+
+    fill_rows(f, "a/", FEW);
+    requests[0] = save_request("a/new");
+    messages[0] = session_message(f, "s", 1, 1, requests, 3);
+    messages[1] = session_message(f, "s", 1, 4, requests, 1);
+    run_all(f, messages, 2);
+    assert_int_equal(messages[0]->replies[1].count, FEW + 1);
+    assert_int_equal(messages[1]->replies[0].status, STATUS_OK);
+    assert_int_equal(count_rows(f, "a/"), 2);
+}
+
+static void test_a_large_one_goes_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct request request = delete_prefix_request("a/"), own = save_request("own");
+    struct write_message *messages[3];
+    int steps_when_answered;
+
+    fill_rows(f, "a/", MANY);
+    messages[0] = session_message(f, "s", 1, 1, &request, 1);
+    messages[1] = session_message(f, "s", 1, 2, &own, 1);
+    messages[2] = stream_message(f, 7, save_request("other"));
+    while (messages[2]->settled == 0)
+        assert_int_equal(writer_run(f->writer, messages, 3), STATUS_OK);
+    steps_when_answered = faults.steps;
+    assert_true(steps_when_answered < STEPS);
+    assert_int_equal(messages[0]->settled, 0);
+    assert_int_equal(messages[1]->settled, 0); /* the same session waits */
+    run_all(f, messages, 3);
+    assert_int_equal(faults.steps, STEPS);
+    assert_int_equal(messages[0]->replies[0].status, STATUS_OK);
+    assert_int_equal(messages[0]->replies[0].count, MANY);
+    assert_int_equal(messages[1]->replies[0].status, STATUS_OK);
+    assert_int_equal(count_rows(f, "a/"), 0);
+}
+
+static void test_all_or_nothing_is_one_transaction(void **state)
+{
+    struct fixture *f = *state;
+    struct request request = delete_prefix_request("a/");
+    struct reply reply;
+
+    fill_rows(f, "a/", MANY);
+    request.flags = REQUEST_ALL_OR_NOTHING;
+    faults.jump_at_step = 1;
+    reply = run_request(f, "s", 1, 1, request);
+    assert_int_equal(reply.status, STATUS_DEADLINE_EXCEEDED);
+    assert_true(reply.flags & REPLY_NOT_APPLIED);
+    assert_int_equal(count_rows(f, "a/"), MANY);
+    request.deadline_ns = clock_deadline_ns(60000);
+    reply = run_request(f, "s", 1, 1, request);
+    assert_int_equal(reply.status, STATUS_OK);
+    assert_int_equal(reply.count, MANY);
+    assert_int_equal(faults.steps, 2);
+}
+
+static void test_a_resend_goes_on_after_a_crash(void **state)
+{
+    struct fixture *f = *state;
+    struct request request = delete_prefix_request("a/");
+    struct write_message *message;
+    struct reply reply;
+
+    fill_rows(f, "a/", MANY);
+    message = session_message(f, "s", 1, 1, &request, 1);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(writer_run(f->writer, &message, 1), STATUS_OK);
+    assert_int_equal(count_rows(f, "a/"), MANY - 2 * LIMIT_DELETE_STEP);
+    fixture_restart(f);
+    reply = run_request(f, "s", 1, 1, request);
+    assert_int_equal(reply.status, STATUS_OK);
+    assert_int_equal(reply.count, MANY);
+    assert_int_equal(count_rows(f, "a/"), 0);
+    fixture_restart(f);
+    assert_int_equal(run_request(f, "s", 1, 1, request).count, MANY);
+}
+
+static void test_the_deadline_ends_it_between_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct request request = delete_prefix_request("a/");
+    struct reply reply;
+
+    fill_rows(f, "a/", MANY);
+    faults.jump_at_step = 3;
+    reply = run_request(f, "s", 1, 1, request);
+    assert_int_equal(reply.status, STATUS_DEADLINE_EXCEEDED);
+    assert_int_equal(reply.count, 2 * LIMIT_DELETE_STEP);
+    assert_false(reply.flags & REPLY_NOT_APPLIED);
+    assert_int_equal(count_rows(f, "a/"), MANY - 2 * LIMIT_DELETE_STEP);
+    fixture_restart(f); /* it is the number's outcome: a copy deletes no more */
+    reply = run_request(f, "s", 1, 1, delete_prefix_request("a/"));
+    assert_int_equal(reply.status, STATUS_DEADLINE_EXCEEDED);
+    assert_int_equal(reply.count, 2 * LIMIT_DELETE_STEP);
+    assert_int_equal(run_request(f, "s", 1, 2, delete_prefix_request("a/")).count, MANY - 2 * LIMIT_DELETE_STEP);
+}
+
+static void test_a_skip_tells_how_many_went(void **state)
+{
+    struct fixture *f = *state;
+    struct request request = delete_prefix_request("a/");
+    struct write_message *message;
+    struct reply reply;
+
+    fill_rows(f, "a/", MANY);
+    message = session_message(f, "s", 1, 1, &request, 1);
+    assert_int_equal(writer_run(f->writer, &message, 1), STATUS_OK);
+    fixture_restart(f);
+    reply = run_request(f, "s", 1, 1, wire_request(OPERATION_SKIP));
+    assert_int_equal(reply.status, STATUS_CANCELLED);
+    assert_int_equal(reply.count, LIMIT_DELETE_STEP);
+    assert_false(reply.flags & REPLY_NOT_APPLIED);
+}
+
+static void test_an_embedded_one_goes_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct write_message *messages[2];
+
+    fill_rows(f, "a/", MANY);
+    messages[0] = stream_message(f, 1, delete_prefix_request("a/"));
+    messages[1] = stream_message(f, 1, save_request("a/after"));
+    run_all(f, messages, 2);
+    assert_int_equal(messages[0]->replies[0].count, MANY);
+    assert_int_equal(count_rows(f, "a/"), 1);
+}
+
+static void test_its_key_gives_the_whole_count(void **state)
+{
+    struct fixture *f = *state;
+    struct request request = delete_prefix_request("a/");
+    struct reply reply;
+
+    fill_rows(f, "a/", MANY);
+    request.idempotency_key = span_text("workflow/1");
+    assert_int_equal(run_request(f, "s", 1, 1, request).count, MANY);
+    fill_rows(f, "a/", FEW);
+    reply = run_request(f, "t", 1, 1, request);
+    assert_int_equal(reply.status, STATUS_OK);
+    assert_int_equal(reply.count, MANY);
+    assert_true(reply.flags & REPLY_REPLAYED);
+    assert_int_equal(count_rows(f, "a/"), FEW);
+}
+
+static void test_small_steps_while_there_is_no_space(void **state)
+{
+    enum { ROWS = 2500 };
+    struct fixture *f = *state;
+    struct reply reply;
+
+    fill_rows(f, "a/", ROWS);
+    faults.rows_at_most = 1000;
+    reply = run_request(f, "s", 1, 1, delete_prefix_request("a/"));
+    assert_int_equal(reply.status, STATUS_OK);
+    assert_int_equal(reply.count, ROWS);
+    fill_rows(f, "a/", ROWS);
+    faults.rows_at_most = 1;
+    reply = run_request(f, "s", 1, 2, delete_prefix_request("a/"));
+    assert_int_equal(reply.status, STATUS_STORAGE_FULL);
+    assert_int_equal(count_rows(f, "a/"), ROWS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_small_one_is_one_transaction), TEST(test_order_around_one),
+        TEST(test_a_large_one_goes_in_steps),      TEST(test_all_or_nothing_is_one_transaction),
+        TEST(test_a_resend_goes_on_after_a_crash), TEST(test_the_deadline_ends_it_between_steps),
+        TEST(test_a_skip_tells_how_many_went),     TEST(test_an_embedded_one_goes_in_steps),
+        TEST(test_its_key_gives_the_whole_count),  TEST(test_small_steps_while_there_is_no_space),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
