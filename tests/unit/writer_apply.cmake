@@ -1,6 +1,6 @@
 foreach(name writer_apply writer_ranged)
   stigstore_test(${name}
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/${name}.c ${CMAKE_CURRENT_LIST_DIR}/writer_fixture.c
-            ${CMAKE_SOURCE_DIR}/tests/support/folder.c
+            ${CMAKE_CURRENT_LIST_DIR}/../support/folder.c
     LIBRARIES writer)
 endforeach()

@@ -4,6 +4,7 @@
 #ifndef TESTS_UNIT_WRITER_FIXTURE_H
 #define TESTS_UNIT_WRITER_FIXTURE_H
 #include "proto/clock.h"
+#include "proto/limits.h"
 #include "tests/support/cmocka_all.h"
 #include "writer/writer.h"
 
