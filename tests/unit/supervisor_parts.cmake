@@ -1,0 +1,7 @@
+if(TARGET actor_plain AND TARGET storage)
+  if(NOT TARGET supervisor)
+    include(${CMAKE_SOURCE_DIR}/cli/supervisor.cmake)
+  endif()
+  stigstore_test(supervisor_state SOURCES ${CMAKE_CURRENT_LIST_DIR}/supervisor_state.c LIBRARIES supervisor)
+  stigstore_test(supervisor_run SOURCES ${CMAKE_CURRENT_LIST_DIR}/supervisor_run.c LIBRARIES supervisor)
+endif()
