@@ -48,6 +48,8 @@ static int start_copy(struct storage_backup *backup, struct failure *failure)
     close(fd);
     backup->made = true;
     int rc = connect_copy(backup);
+    if (rc == SQLITE_OK) /* a copy that is not finished is thrown away */
+        rc = sqlite3_exec(backup->copy, "PRAGMA journal_mode = OFF", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         return sqlite_fail(backup->copy, rc, backup->path, failure);
     backup->pages = sqlite3_backup_init(backup->copy, "main", backup->store->db, "main");

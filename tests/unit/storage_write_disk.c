@@ -1,0 +1,238 @@
+/*
+ * storage_write_disk.c - syncs that fail, disks that fill up and become free again, checkpoints and busy readers.
+ */
+#include "proto/clock.h"
+#include "tests/support/folder.h"
+#include "tests/unit/storage_write_fault.h"
+#include "tests/unit/storage_write_store.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int setup(void **state)
+{
+    fault_install();
+    return store_setup(state);
+}
+
+static int teardown(void **state)
+{
+    fault_clear();
+    return store_teardown(state);
+}
+
+static int try_save(struct test_store *store, const char *id, size_t size)
+{
+    struct request request = store_request(OPERATION_SAVE, "k", id, NULL);
+    struct reply reply = {0};
+    static int fill;
+    void *data = malloc(size);
+    assert_non_null(data);
+    memset(data, ++fill, size); /* pages that stay as they are would not be written */
+    request.data = (struct span){data, size};
+    int status = store_try_apply(store, request, &reply);
+    free(data);
+    return status == STATUS_OK ? reply.status : status;
+}
+
+static void test_a_commit_whose_sync_fails_is_unknown(void **state)
+{
+    struct test_store *store = *state;
+    store_save(store, "k", "a", "before");
+    fault.sync_rc = SQLITE_IOERR_FSYNC;
+    assert_int_equal(try_save(store, "b", 100), STORAGE_UNKNOWN);
+    storage_close(&store->storage);
+    fault_clear();
+    store->options.after_failed_sync = true;
+    store_open(store);
+    store_expect_data(store, "k", "a", "before");
+    struct storage_counters counters;
+    store->storage->ops->counters(store->storage, &counters);
+    assert_int_equal(counters.checkpoints, 1);
+    assert_true(store_save(store, "k", "c", "after") >= 2);
+}
+
+static void test_a_checkpoint_whose_sync_fails_is_unknown(void **state)
+{
+    struct test_store *store = *state;
+    assert_int_equal(try_save(store, "a", 3 * MIB), STATUS_OK);
+    fault.sync_rc = SQLITE_IOERR_FSYNC;
+    assert_int_equal(store->storage->ops->checkpoint(store->storage), STORAGE_UNKNOWN);
+}
+
+static void test_an_opening_whose_sync_fails_is_refused(void **state)
+{
+    struct test_store *store = *state;
+    struct failure failure;
+    storage_close(&store->storage);
+    fault.sync_rc = SQLITE_IOERR_FSYNC;
+    assert_int_equal(store_try_open(store, &failure), STATUS_IO_ERROR);
+    fault_clear();
+    store_open(store);
+}
+
+static void test_a_write_without_space_rolls_all_back(void **state)
+{
+    static const int codes[] = {SQLITE_FULL, SQLITE_IOERR_WRITE};
+    struct test_store *store = *state;
+    store_save(store, "k", "a", "before");
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        for (int before = 0; before < 4; before++) {
+            fault = (struct fault){.write_rc = codes[i], .writes_before = before};
+            assert_int_equal(try_save(store, "b", 20000), STATUS_STORAGE_FULL);
+            fault_clear();
+            store_expect_data(store, "k", "b", NULL);
+        }
+    assert_int_equal(store_save(store, "k", "b", "after"), 2);
+}
+
+/* ---- checkpoints ---- */
+
+static uint64_t wal_bytes(struct test_store *store)
+{
+    struct storage_counters counters;
+    store->storage->ops->counters(store->storage, &counters);
+    return counters.wal_bytes;
+}
+
+static void save_much(struct test_store *store, int groups)
+{
+    for (int i = 0; i < groups; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%d", i % 8);
+        assert_int_equal(try_save(store, id, 512 * KIB), STATUS_OK);
+        assert_int_equal(store->storage->ops->checkpoint(store->storage), STATUS_OK);
+    }
+}
+
+static void test_the_wal_stays_short(void **state)
+{
+    struct test_store *store = *state;
+    save_much(store, 60);
+    assert_true(wal_bytes(store) < 8 * MIB);
+}
+
+static void test_the_wal_shrinks_again_after_a_long_reader(void **state)
+{
+    struct test_store *store = *state;
+    sqlite3 *reader = NULL;
+    assert_int_equal(sqlite3_open(store->path, &reader), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM resources", NULL, NULL, NULL), SQLITE_OK);
+    save_much(store, 40);
+    assert_true(wal_bytes(store) > 16 * MIB); /* it was needed */
+    assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    save_much(store, 20);
+    assert_true(wal_bytes(store) <= 8 * MIB);
+}
+
+/* ---- a disk that is really full ---- */
+
+static void fill_up(struct test_store *store)
+{
+    char id[32];
+    int status = STATUS_OK;
+    for (int i = 0; status == STATUS_OK && i < 10000; i++) {
+        snprintf(id, sizeof id, "%05d", i);
+        status = try_save(store, id, 20 * KIB);
+        assert_int_equal(store->storage->ops->checkpoint(store->storage), STATUS_OK);
+    }
+    assert_int_equal(status, STATUS_STORAGE_FULL);
+}
+
+static bool is_full(struct test_store *store)
+{
+    struct storage_counters counters;
+    store->storage->ops->counters(store->storage, &counters);
+    return counters.full;
+}
+
+/* Calls the checkpoint as an idle writer does, until it has found space; a probe comes once a second. */
+static bool recovers(struct test_store *store)
+{
+    int64_t end_ns = clock_boot_ns() + 10 * NS_PER_S;
+    while (is_full(store) && clock_boot_ns() < end_ns)
+        assert_int_equal(store->storage->ops->checkpoint(store->storage), STATUS_OK);
+    return !is_full(store);
+}
+
+static void test_a_full_disk_takes_deletes_and_recovers(void **state)
+{
+    struct test_store *store = *state;
+    struct span last;
+    bool more;
+    char *path = folder_path(store->folder, "small"), *file = folder_path(store->folder, "small/db");
+    assert_int_equal(mkdir(path, 0700), 0);
+    if (mount("stigstore-test", path, "tmpfs", 0, "size=6m") != 0) {
+        free(path);
+        free(file);
+        skip();
+    }
+    storage_close(&store->storage);
+    store->options.path = file;
+    store_open(store);
+    fill_up(store);
+    assert_true(is_full(store));
+    assert_int_equal(try_save(store, "00000", 10), STATUS_STORAGE_FULL);
+    assert_int_equal(store_apply(store, store_request(OPERATION_DELETE, "k", "00000", NULL)).count, 1);
+    assert_true(store_answer(store, store_request(OPERATION_GET, "k", "00001", NULL)).status == STATUS_OK);
+    struct reply reply = store_delete_rows(store, store_request(OPERATION_DELETE_KIND, "k", NULL, NULL),
+                                           (struct span){NULL, 0}, 0, UINT64_MAX, &last, &more);
+    assert_true(reply.count > 10);
+    assert_int_equal(mount(NULL, path, NULL, MS_REMOUNT, "size=64m"), 0);
+    assert_true(recovers(store));
+    assert_int_equal(try_save(store, "00000", 1 * MIB), STATUS_OK);
+    storage_close(&store->storage);
+    assert_int_equal(umount(path), 0);
+    free(path);
+    free(file);
+}
+
+static void test_freed_pages_are_used_again_on_a_full_disk(void **state)
+{
+    struct test_store *store = *state;
+    struct span last;
+    bool more;
+    char *path = folder_path(store->folder, "small"), *file = folder_path(store->folder, "small/db");
+    assert_int_equal(mkdir(path, 0700), 0);
+    if (mount("stigstore-test", path, "tmpfs", 0, "size=24m") != 0) {
+        free(path);
+        free(file);
+        skip();
+    }
+    storage_close(&store->storage);
+    store->options.path = file;
+    store_open(store);
+    fill_up(store);
+    store_delete_rows(store, store_request(OPERATION_DELETE_KIND, "k", NULL, NULL), (struct span){NULL, 0}, 0,
+                      UINT64_MAX, &last, &more);
+    assert_true(recovers(store));
+    assert_int_equal(try_save(store, "again", 100 * KIB), STATUS_OK);
+    storage_close(&store->storage);
+    store_open(store);
+    assert_int_equal(try_save(store, "and again", 100 * KIB), STATUS_OK);
+    storage_close(&store->storage);
+    assert_int_equal(umount(path), 0);
+    free(path);
+    free(file);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_commit_whose_sync_fails_is_unknown),
+        TEST(test_a_checkpoint_whose_sync_fails_is_unknown),
+        TEST(test_an_opening_whose_sync_fails_is_refused),
+        TEST(test_a_write_without_space_rolls_all_back),
+        TEST(test_the_wal_stays_short),
+        TEST(test_the_wal_shrinks_again_after_a_long_reader),
+        TEST(test_a_full_disk_takes_deletes_and_recovers),
+        TEST(test_freed_pages_are_used_again_on_a_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

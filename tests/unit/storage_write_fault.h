@@ -1,0 +1,17 @@
+/*
+ * storage_write_fault.h - SQLite's own file system with failures on demand.
+ */
+#ifndef TESTS_UNIT_STORAGE_WRITE_FAULT_H
+#define TESTS_UNIT_STORAGE_WRITE_FAULT_H
+#include <stdbool.h>
+
+/* What the files of SQLite say to each write and sync from now on; 0: what they really do. */
+extern struct fault {
+    int write_rc, sync_rc;
+    int writes_before; /* so many still succeed */
+} fault;
+
+/* Becomes the default of every connection opened later. */
+void fault_install(void);
+void fault_clear(void);
+#endif
