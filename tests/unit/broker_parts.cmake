@@ -1,0 +1,6 @@
+if(TARGET broker_route)
+  foreach(name rules bounds)
+    stigstore_test(broker_route_${name} LIBRARIES broker_route
+      SOURCES ${CMAKE_CURRENT_LIST_DIR}/broker_route_${name}.c ${CMAKE_CURRENT_LIST_DIR}/broker_sim.c)
+  endforeach()
+endif()
