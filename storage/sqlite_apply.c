@@ -191,15 +191,16 @@ static int apply_part(struct change *change, const struct request *request)
 
 /* ---- TRANSACT ---- */
 
-static int undo_parts(struct change *change, size_t failed_part, struct arena *arena)
+/* The reply tells of the part that was refused, with the revision as it is without the parts before it. */
+static int undo_parts(struct change *change, const struct request *request, size_t failed_part, struct arena *arena)
 {
     struct reply *reply = change->reply;
-    const char *text = status_text(reply->status);
     reply->count = 0;
     reply->failed_part = (uint32_t)failed_part;
-    reply->message = span_text(arena_printf(arena, "part %zu: %s", failed_part, text));
+    reply->message = span_text(arena_printf(arena, "part %zu: %s", failed_part, status_text(reply->status)));
     change->changed = false;
-    return sqlite_run_plain(change->store, WRITE_SAVEPOINT_UNDO);
+    int rc = sqlite_run_plain(change->store, WRITE_SAVEPOINT_UNDO);
+    return rc == SQLITE_OK ? find_revision(change->store, &request->parts[failed_part], &reply->revision) : rc;
 }
 
 static int apply_parts(struct change *change, const struct request *request, struct arena *arena)
@@ -208,7 +209,7 @@ static int apply_parts(struct change *change, const struct request *request, str
     for (size_t i = 0; rc == SQLITE_OK && i < request->part_count; i++) {
         rc = apply_part(change, &request->parts[i]);
         if (rc == SQLITE_OK && change->reply->status != STATUS_OK) {
-            rc = undo_parts(change, i, arena);
+            rc = undo_parts(change, request, i, arena);
             break;
         }
     }

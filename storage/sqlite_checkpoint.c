@@ -18,7 +18,7 @@ int sqlite_checkpoint_once(struct sqlite_store *store, int mode, bool *complete)
     int rc = sqlite3_wal_checkpoint_v2(store->db, "main", mode, &frames, &moved);
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     *complete = rc == SQLITE_OK && moved >= frames;
-    if ((rc & 0xFF) == SQLITE_BUSY) {
+    if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED) {
         writing->checkpoints_busy++;
         return SQLITE_OK;
     }
@@ -48,10 +48,24 @@ static int restart_wal(struct sqlite_store *store)
     return rc;
 }
 
+/* After a failed sync: pages that never reached the disk count as written until they are written again. */
+static int pay_checkpoint(struct sqlite_store *store)
+{
+    bool complete;
+    int rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_FULL, &complete);
+    if (complete)
+        store->writing->owes_checkpoint = false;
+    return rc;
+}
+
 static int move_frames(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
     bool complete;
+    if (writing->owes_checkpoint)
+        return pay_checkpoint(store);
+    if (writing->wal_frames == writing->wal_checked_frames)
+        return SQLITE_OK;
     if (writing->wal_frames < writing->wal_checked_frames) { /* it has begun anew */
         writing->wal_checked_frames = 0;
         writing->restart_at_frames = WAL_RESTART_FRAMES;
@@ -71,10 +85,11 @@ int sqlite_checkpoint(struct storage *storage)
     struct sqlite_store *store = sqlite_of(storage);
     assert(store->writing && !store->writing->in_transaction);
     int rc = move_frames(store);
+    if (sqlite_rc_is_full(rc))
+        rc = sqlite_full_enter(store);
+    if (rc == SQLITE_OK)
+        rc = sqlite_full_probe(store);
     if (sqlite_rc_is_unknown(rc))
         return sqlite_writing_break(store, "the sync of a checkpoint failed");
-    if (sqlite_rc_is_full(rc))
-        sqlite_full_enter(store);
-    sqlite_full_probe(store);
-    return rc == SQLITE_OK || sqlite_rc_is_full(rc) ? STATUS_OK : sqlite_status(store, rc);
+    return sqlite_rc_is_full(rc) ? STATUS_OK : sqlite_status(store, rc);
 }

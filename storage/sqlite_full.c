@@ -65,19 +65,26 @@ bool sqlite_full_allows(const struct request *request)
     return true;
 }
 
-void sqlite_full_enter(struct sqlite_store *store)
+/* What a checkpoint says that has no space to work in is no news. */
+static int checkpoint_if_possible(struct sqlite_store *store)
+{
+    bool complete;
+    int rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete);
+    return sqlite_rc_is_full(rc) ? SQLITE_OK : rc;
+}
+
+int sqlite_full_enter(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
-    bool complete;
     if (writing->is_full)
-        return;
+        return SQLITE_OK;
     if (writing->has_reserve && take_reserve_of(writing, writing->reserve_bytes))
-        return; /* there is space: the transaction was too large, or a limit on the file's size stopped it */
+        return SQLITE_OK; /* there is space: the transaction was too large, or a limit on the file's size stopped it */
     writing->is_full = true;
     writing->probe_ns = clock_boot_ns();
     sqlite_full_give_reserve(writing);
-    sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete);
     log_line(&store->log, LOG_LEVEL_WARNING, "%s: no space left; only deletes are accepted", store->path);
+    return checkpoint_if_possible(store);
 }
 
 static bool has_free_pages(struct sqlite_store *store)
@@ -86,20 +93,20 @@ static bool has_free_pages(struct sqlite_store *store)
     return sqlite_run_number(store, WRITE_FREE_COUNT, &pages) == SQLITE_OK && pages >= FREE_PAGES_ENOUGH;
 }
 
-void sqlite_full_probe(struct sqlite_store *store)
+int sqlite_full_probe(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
     int64_t now_ns = clock_boot_ns();
-    bool complete;
     if ((!writing->is_full && writing->has_reserve) || now_ns - writing->probe_ns < PROBE_EVERY_S * NS_PER_S)
-        return;
+        return SQLITE_OK;
     writing->probe_ns = now_ns;
     bool has_space = take_reserve_of(writing, writing->reserve_bytes);
     if (!writing->is_full)
-        return;
-    sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete);
-    if (!has_space && !has_free_pages(store))
-        return;
+        return SQLITE_OK;
+    int rc = checkpoint_if_possible(store);
+    if (rc != SQLITE_OK || (!has_space && !has_free_pages(store)))
+        return rc;
     writing->is_full = false;
     log_line(&store->log, LOG_LEVEL_NOTICE, "%s: there is space again", store->path);
+    return SQLITE_OK;
 }

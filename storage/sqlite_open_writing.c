@@ -48,23 +48,30 @@ void sqlite_sync_folder_of(const char *path)
     close(fd);
 }
 
-/* Every missing folder of `path` (which is written over and put back), 0700. */
+static int make_folder(const char *path, struct failure *failure)
+{
+    struct stat folder;
+    if (mkdir(path, 0700) == 0) {
+        sqlite_sync_folder_of(path);
+        return STATUS_OK;
+    }
+    int error = errno; /* READ_ONLY comes before "it exists" where nothing may be made */
+    if (error == EEXIST || stat(path, &folder) == 0)
+        return STATUS_OK;
+    errno = error;
+    return sqlite_fail_errno(failure, path);
+}
+
+/* Every missing folder of `path`, which is cut and mended on the way. */
 static int make_folders(char *path, struct failure *failure)
 {
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    int status = STATUS_OK;
+    for (char *slash = strchr(path + 1, '/'); status == STATUS_OK && slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int made = mkdir(path, 0700);
-        if (made != 0 && errno != EEXIST) {
-            struct stat folder;
-            int error = errno;
-            if (stat(path, &folder) != 0) { /* READ_ONLY also where it exists and mkdir is not allowed */
-                errno = error;
-                return sqlite_fail_errno(failure, path);
-            }
-        }
+        status = make_folder(path, failure);
         *slash = '/';
     }
-    return STATUS_OK;
+    return status;
 }
 
 /* The real path of a file that need not exist; its folder must. */
@@ -290,14 +297,16 @@ static int commit_takeover(struct sqlite_store *store)
 static int settle(struct sqlite_store *store, const struct storage_options *options)
 {
     struct sqlite_writing *writing = store->writing;
-    bool complete;
     int rc = commit_takeover(store);
     if (sqlite_rc_is_full(rc)) { /* the reserve of the writer before may give the little that it takes */
         sqlite_full_give_reserve(writing);
         rc = commit_takeover(store);
     }
-    if (rc == SQLITE_OK && options->after_failed_sync)
+    if (rc == SQLITE_OK && options->after_failed_sync) {
+        bool complete;
         rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_FULL, &complete);
+        writing->owes_checkpoint = !complete; /* a reader's snapshot holds it up: later, then */
+    }
     if (rc == SQLITE_OK && writing->durability_normal)
         rc = sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
     if (rc == SQLITE_OK)

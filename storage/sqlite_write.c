@@ -214,8 +214,8 @@ int sqlite_writing_give_up(struct sqlite_store *store, int rc)
         return sqlite_writing_break(store, "a sync failed");
     int status = sqlite_status(store, rc);
     sqlite_rollback(&store->base);
-    if (status == STATUS_STORAGE_FULL)
-        sqlite_full_enter(store);
+    if (status == STATUS_STORAGE_FULL && sqlite_rc_is_unknown(sqlite_full_enter(store)))
+        return sqlite_writing_break(store, "the sync of a checkpoint failed");
     return status;
 }
 
@@ -259,12 +259,13 @@ static int drop_records(struct sqlite_store *store, uint64_t through, uint64_t *
     return rc;
 }
 
-/* While there is no reserve a commit must not make the file grow: the checkpoint behind it would find no space. */
+/* While there is no reserve a commit must not make the file grow: the checkpoint behind it would find no space. On a full
+ * disk, where only deletes are made, the little that they need comes out of what the reserve was. */
 static int refuse_growth(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
     int64_t pages = 0;
-    if (writing->has_reserve)
+    if (writing->has_reserve || writing->is_full)
         return SQLITE_OK;
     int rc = sqlite_run_number(store, WRITE_PAGE_COUNT, &pages);
     return rc == SQLITE_OK && pages > writing->pending.page_count ? SQLITE_FULL : rc;

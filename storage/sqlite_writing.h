@@ -75,6 +75,7 @@ struct sqlite_writing {
 
     int wal_frames;         /* in the WAL after the last commit */
     int wal_checked_frames; /* when a checkpoint was last tried */
+    bool owes_checkpoint;   /* since the writer before ended by a failed sync */
     int restart_at_frames;  /* RESTART is tried above it */
     uint64_t commits, checkpoints, checkpoints_busy;
 
@@ -123,10 +124,11 @@ int sqlite_key_answer(struct sqlite_store *store, const uint8_t *principal, cons
                       struct reply *reply);
 
 /* ---- the disk ---- */
-/* Is the disk full, or was it one transaction too large for what is left? Outside a transaction. */
-void sqlite_full_enter(struct sqlite_store *store);
-/* Has there come space again? Outside a transaction, at most once a second. */
-void sqlite_full_probe(struct sqlite_store *store);
+/* Is the disk full, or was it one transaction too large for what is left? Outside a transaction. A result code of the
+ * checkpoint behind it. */
+int sqlite_full_enter(struct sqlite_store *store);
+/* Has there come space again? Outside a transaction, at most once a second. A result code as above. */
+int sqlite_full_probe(struct sqlite_store *store);
 /* Makes the reserve file, as large as the disk allows; false: no space for the least. */
 bool sqlite_full_take_reserve(struct sqlite_writing *writing);
 void sqlite_full_give_reserve(struct sqlite_writing *writing);

@@ -180,6 +180,9 @@ static void test_transact_leaves_nothing_when_a_part_is_refused(void **state)
     assert_int_equal(reply.count, 0);
     store_expect_data(store, "k", "a", NULL);
     store_expect_data(store, "k", "c", "0");
+    parts[2] = store_request(OPERATION_CHECK, "k", "a", NULL);
+    parts[2].condition = CONDITION_IF_ABSENT; /* its first part made it */
+    assert_int_equal(transact(store, parts, 3).revision, 0);
     assert_int_equal(store_save(store, "k", "d", "next"), 2);
 }
 
