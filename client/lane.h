@@ -27,6 +27,7 @@ struct call {
     bool streamed;            /* a list whose items come in pieces, on credit */
     uint64_t credit_bytes;    /* streamed: the first credit */
     bool pinned;              /* set by a local lane while it works on the call: it settles soon and is not abandoned */
+    bool hurried;             /* the core wants a pinned call to end early: a local lane ends it at its next step */
     call_settle *settle;
     struct call *next, *previous; /* the lane's list while it has the call */
     /* the lane's own */

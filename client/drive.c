@@ -1,0 +1,275 @@
+/*
+ * drive.c - leader and followers: who works on a lane, and calls that wait for their answer.
+ *
+ * A thread that waits and finds nobody leading its lane leads it; the others wait on a condition variable (or poll
+ * their queue's descriptor) until they are answered, their time is up, or the lead is passed to them.
+ */
+#include "client/core.h"
+#include "client/local_write.h"
+
+/* ---- drivers ---- */
+
+void driver_lead(struct driver *driver, int64_t until_ns, int wake_fd)
+{
+    assert(!driver->led);
+    driver->led = true;
+    driver->lane->ops->lead(driver->lane, until_ns, wake_fd);
+    driver->led = false;
+}
+
+void driver_join(struct driver *driver, struct waiter *waiter)
+{
+    assert(!waiter->listed);
+    waiter->next = NULL;
+    waiter->previous = driver->last;
+    *(driver->last ? &driver->last->next : &driver->first) = waiter;
+    driver->last = waiter;
+    waiter->listed = true;
+}
+
+void driver_quit(struct driver *driver, struct waiter *waiter)
+{
+    if (!waiter->listed)
+        return;
+    *(waiter->previous ? &waiter->previous->next : &driver->first) = waiter->next;
+    *(waiter->next ? &waiter->next->previous : &driver->last) = waiter->previous;
+    waiter->listed = false;
+}
+
+static void wake(const struct waiter *waiter)
+{
+    if (waiter->queue)
+        queue_signal(waiter->queue);
+    else
+        pthread_cond_broadcast(waiter->cond);
+}
+
+void driver_pass(struct driver *driver)
+{
+    if (driver->led)
+        return;
+    if (driver->first) {
+        wake(driver->first);
+    } else if (driver->watchers && driver->lane->ops->has_work(driver->lane)) {
+        for (struct waiter *waiter = driver->watchers; waiter; waiter = waiter->next)
+            wake(waiter);
+    }
+}
+
+void driver_wake_all(struct driver *driver)
+{
+    if (driver->led)
+        driver->lane->ops->interrupt(driver->lane);
+    for (struct waiter *waiter = driver->first; waiter; waiter = waiter->next)
+        wake(waiter);
+}
+
+void driver_watch(struct driver *driver, struct waiter *waiter)
+{
+    assert(!waiter->listed);
+    waiter->previous = NULL;
+    waiter->next = driver->watchers;
+    if (waiter->next)
+        waiter->next->previous = waiter;
+    driver->watchers = waiter;
+    waiter->listed = true;
+}
+
+void driver_unwatch(struct driver *driver, struct waiter *waiter)
+{
+    if (!waiter->listed)
+        return;
+    *(waiter->previous ? &waiter->previous->next : &driver->watchers) = waiter->next;
+    if (waiter->next)
+        waiter->next->previous = waiter->previous;
+    waiter->listed = false;
+}
+
+/* ---- calls under way ---- */
+
+void op_begin(struct op *op, struct driver *driver)
+{
+    struct stigstore *store = op->store;
+
+    op->driver = driver;
+    op->next = NULL;
+    op->previous = store->ops_last;
+    *(store->ops_last ? &store->ops_last->next : &store->ops_first) = op;
+    store->ops_last = op;
+    driver->lane->ops->submit(driver->lane, &op->call);
+    if (driver->led)
+        driver->lane->ops->interrupt(driver->lane);
+}
+
+void op_finish(struct op *op)
+{
+    struct stigstore *store = op->store;
+
+    *(op->previous ? &op->previous->next : &store->ops_first) = op->next;
+    *(op->next ? &op->next->previous : &store->ops_last) = op->previous;
+    store_tell_rare(store);
+}
+
+/* What a caller is told whose time is up: that no service was there when nothing was ever sent. */
+static int outcome_of(const struct op *op, int status)
+{
+    if (status == STATUS_DEADLINE_EXCEEDED && op->driver->is_remote && op->call.copies_sent == 0)
+        return STATUS_UNAVAILABLE;
+    return status;
+}
+
+/* A pinned call that was told to hurry ends at its next step, for the reason that it was told. */
+struct reply op_outcome(const struct op *op, const struct reply *reply)
+{
+    struct reply outcome = *reply;
+
+    if (op->call.hurried && (reply->status == STATUS_DEADLINE_EXCEEDED || reply->status == STATUS_CANCELLED)) {
+        outcome.status = op->hurried_status;
+        outcome.message = (struct span){NULL, 0};
+    }
+    return outcome;
+}
+
+bool op_give_up(struct op *op, int status)
+{
+    struct reply reply = {.status = outcome_of(op, status)};
+
+    assert(!op->settled);
+    if (op->call.pinned) {
+        if (!op->call.hurried)
+            op->hurried_status = status;
+        op->call.hurried = true;
+        return false;
+    }
+    op->given_up = true;
+    if (!op->lane_done && op->driver->lane->ops->abandon(op->driver->lane, &op->call) &&
+        operation_is_write(op->call.request.operation))
+        reply.flags |= REPLY_NOT_APPLIED;
+    op->call.settle(&op->call, &reply, true);
+    return true;
+}
+
+void op_end_now(struct op *op, int status)
+{
+    struct waiter waiter = {.cond = &op->store->rare};
+    struct driver *driver = op->driver;
+
+    op->held = true;
+    while (!op->settled && !op_give_up(op, status)) {
+        if (!driver->led) {
+            driver_lead(driver, 0, -1);
+            continue;
+        }
+        driver_join(driver, &waiter);
+        store_wait_rare(op->store, INT64_MAX);
+        driver_quit(driver, &waiter);
+    }
+    if (op->release)
+        op->release(op);
+    driver_pass(driver);
+}
+
+/* ---- calls that wait ---- */
+
+struct waiting {
+    struct op op;
+    struct result_box *box;
+    struct waiter waiter;
+    pthread_cond_t cond;
+    uint32_t timeout_ms; /* of a streamed list: from piece to piece */
+    bool short_of_memory;
+};
+
+static uint64_t piece_bytes(const struct reply *piece)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < piece->item_count; i++)
+        bytes += piece->items[i].data.size + piece->items[i].kind.size + piece->items[i].id.size;
+    return bytes;
+}
+
+/* A list in pieces: each is collected and paid for with new credit. */
+static void collect_piece(struct waiting *waiting, const struct reply *piece, bool last)
+{
+    struct op *op = &waiting->op;
+
+    if (result_collect(waiting->box, piece) != STATUS_OK)
+        waiting->short_of_memory = true;
+    if (last) {
+        result_collected(waiting->box, piece);
+        op->settled = true;
+    } else if (!waiting->short_of_memory) {
+        op->deadline_ns = clock_deadline_ns(waiting->timeout_ms);
+        op->driver->lane->ops->credit(op->driver->lane, &op->call, piece_bytes(piece));
+    } else {
+        op->deadline_ns = 0; /* its thread gives it up */
+    }
+    if (waiting->short_of_memory)
+        result_set(waiting->box, STATUS_NO_MEMORY, NULL);
+}
+
+static void settle_waiting(struct call *call, const struct reply *reply, bool last)
+{
+    struct waiting *waiting = (struct waiting *)call;
+
+    if (call->streamed) {
+        collect_piece(waiting, reply, last);
+    } else {
+        const struct reply outcome = op_outcome(&waiting->op, reply);
+        result_copy(waiting->box, &outcome, operation_is_write(call->request.operation));
+        waiting->op.settled = true;
+    }
+    if (waiting->op.settled || waiting->op.deadline_ns == 0) {
+        driver_quit(waiting->op.driver, &waiting->waiter);
+        pthread_cond_signal(&waiting->cond);
+    }
+}
+
+static void wait_for(struct waiting *waiting)
+{
+    struct op *op = &waiting->op;
+    struct driver *driver = op->driver;
+
+    while (!op->settled) {
+        bool closing = store_is_closing(op->store);
+        if ((closing || clock_boot_ns() >= op->deadline_ns) &&
+            op_give_up(op, closing ? STATUS_CLOSED : STATUS_DEADLINE_EXCEEDED))
+            break;
+        if (!driver->led) {
+            driver_lead(driver, op->call.pinned ? 0 : op->deadline_ns, -1);
+            continue;
+        }
+        driver_join(driver, &waiting->waiter);
+        cond_wait_until(&waiting->cond, &op->store->hub->mutex, op->call.pinned ? INT64_MAX : op->deadline_ns);
+        driver_quit(driver, &waiting->waiter);
+    }
+    driver_pass(driver);
+}
+
+int op_run(struct stigstore *store, struct driver *driver, const struct request *request, uint32_t control_verb,
+           uint32_t timeout_ms, struct result_box *box)
+{
+    struct local_write local = {.stream = store->stream};
+    struct waiting waiting = {
+        .op = {.call = {.request = *request, .control_verb = control_verb, .settle = settle_waiting},
+               .store = store,
+               .deadline_ns = request->deadline_ns},
+        .box = box,
+        .timeout_ms = timeout_ms,
+    };
+
+    if (cond_init(&waiting.cond) != STATUS_OK)
+        return result_set(box, STATUS_NO_MEMORY, NULL);
+    waiting.waiter.cond = &waiting.cond;
+    waiting.op.call.lane_data = driver->is_remote ? NULL : &local;
+    waiting.op.call.streamed = operation_is_list(request->operation);
+    waiting.op.call.credit_bytes = LIMIT_STREAM_BYTES;
+    pthread_mutex_lock(&store->hub->mutex);
+    op_begin(&waiting.op, driver);
+    wait_for(&waiting);
+    op_finish(&waiting.op);
+    pthread_mutex_unlock(&store->hub->mutex);
+    pthread_cond_destroy(&waiting.cond);
+    return box->open.status;
+}
