@@ -1,5 +1,12 @@
 if(TARGET actor)
-  foreach(part endpoint health worker start latency)
+  foreach(part endpoint health start latency)
     stigstore_test(actor_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/actor_${part}.c LIBRARIES actor PkgConfig::JANSSON)
   endforeach()
+  stigstore_test(actor_worker SOURCES ${CMAKE_CURRENT_LIST_DIR}/actor_worker.c ${CMAKE_CURRENT_LIST_DIR}/actor_stage.c
+    LIBRARIES actor)
+endif()
+if(TARGET stigstore-reader)
+  stigstore_test(actor_reader SOURCES ${CMAKE_CURRENT_LIST_DIR}/actor_reader.c ${CMAKE_CURRENT_LIST_DIR}/actor_stage.c
+    LIBRARIES actor storage)
+  add_dependencies(actor_reader stigstore-reader)
 endif()
