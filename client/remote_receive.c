@@ -1,0 +1,199 @@
+/*
+ * remote_receive.c - what the broker sends: HELLO, replies, pieces of lists, credit.
+ */
+#include "client/remote_lane.h"
+#include "client/remote_wire.h"
+#include "proto/clock.h"
+#include "proto/limits.h"
+
+#include <stdlib.h>
+#include <zmq.h>
+
+/* ---- the store went back ---- */
+
+static void tell_went_back(struct remote *remote)
+{
+    size_t told;
+
+    remote->counters.went_back++;
+    told = remote_session_other_store(remote->session, remote->store.used);
+    if (!remote->store.used)
+        return;
+    told += remote_reads_went_back(remote->reads);
+    remote->store.tell = told == 0;
+}
+
+static void notice(struct remote *remote, int level, const char *line)
+{
+    if (remote->options.notice)
+        remote->options.notice(remote->options.context, level, line);
+}
+
+/* ---- HELLO ---- */
+
+static void use_default(uint64_t *limit, uint64_t value)
+{
+    if (*limit == 0)
+        *limit = value;
+}
+
+/* Keeps a copy; true when it differs from the one before. No memory: it counts as the same, with its limits taken. */
+static bool keep_hello(struct remote *remote, const struct hello *hello, const void *bytes, size_t size)
+{
+    struct span fresh = {bytes, size};
+    void *copy;
+
+    if (span_equal(remote->hello_bytes, fresh))
+        return false;
+    remote->hello = *hello;
+    remote->hello.path = (struct span){NULL, 0};
+    use_default(&remote->hello.max_message_bytes, LIMIT_MESSAGE_BYTES);
+    use_default(&remote->hello.client_in_flight_bytes, LIMIT_CLIENT_IN_FLIGHT_BYTES);
+    use_default(&remote->hello.uncredited_bytes, LIMIT_UNCREDITED_BYTES);
+    copy = malloc(size);
+    if (!copy)
+        return false;
+    memcpy(copy, bytes, size);
+    free((void *)remote->hello_bytes.data);
+    remote->hello_bytes = (struct span){copy, size};
+    return true;
+}
+
+static void take_hello(struct remote *remote, const struct envelope *envelope, const void *bytes, size_t size)
+{
+    bool welcome = envelope->flags & ENVELOPE_WELCOME, differs;
+    enum remote_store_news news;
+    struct hello hello;
+
+    if (hello_decode(bytes, size, &hello) != STATUS_OK) {
+        remote->counters.bad_messages++;
+        return;
+    }
+    differs = keep_hello(remote, &hello, bytes, size);
+    news = remote_store_hello(&remote->store, &hello);
+    if (welcome) {
+        remote->welcomed = true;
+        remote->counters.welcomes++;
+        remote->grant = (struct remote_grant){.number = remote->grant.number};
+    }
+    remote_session_hello(remote->session, &hello, welcome, clock_boot_ns());
+    if (welcome)
+        remote_reads_welcome(remote->reads);
+    if (news == REMOTE_STORE_OTHER)
+        tell_went_back(remote);
+    else if (news == REMOTE_STORE_BEHIND)
+        remote->store.tell = remote->store.used;
+    if (news != REMOTE_STORE_SAME)
+        notice(remote, LOG_LEVEL_WARNING, "the store is older than what this handle has seen: it was restored");
+    if (differs && remote->options.hello)
+        remote->options.hello(remote->options.context, &hello);
+}
+
+/* ---- answers ---- */
+
+static void take_write_reply(struct remote *remote, const struct envelope *envelope, const struct reply *replies,
+                             size_t count)
+{
+    if (remote_session_reply(remote->session, envelope, replies, count, clock_boot_ns()) == REMOTE_NEWS_OTHER_STORE) {
+        remote_store_refused(&remote->store);
+        tell_went_back(remote);
+        return;
+    }
+    if (envelope->status == STATUS_OK)
+        remote_store_saw(&remote->store, remote_session_revision(remote->session));
+}
+
+static void take_read_reply(struct remote *remote, const struct envelope *envelope, const struct reply *replies,
+                            size_t count)
+{
+    uint64_t revision;
+
+    if (remote_reads_reply(remote->reads, envelope, replies, count, clock_boot_ns(), &revision)) {
+        remote->counters.went_back++;
+        remote->store.revision = revision;
+        return;
+    }
+    if (envelope->status == STATUS_OK)
+        remote_store_saw(&remote->store, remote_reads_take_revision(remote->reads));
+}
+
+static void take_grant(struct remote *remote, const struct envelope *envelope)
+{
+    if (!remote->grant.asked || envelope->first != remote->grant.number)
+        return;
+    remote->grant.asked = false;
+    remote->grant.bytes = envelope->status == STATUS_OK ? envelope->bytes : 0;
+    if (envelope->status == STATUS_TOO_LARGE && remote->hello.max_message_bytes >= remote->grant.asked_bytes)
+        remote->hello.max_message_bytes = remote->grant.asked_bytes - 1;
+    else if (remote->grant.bytes == 0)
+        remote->grant.retry_at_ns = remote_retry_at(envelope->retry_after_ms, clock_boot_ns());
+}
+
+/* Decodes outside the mutex, settles with it held. */
+static void take_answer(struct remote *remote, struct envelope *envelope, const void *bytes, size_t size)
+{
+    const struct reply *replies = NULL;
+    size_t count = 0;
+
+    if (envelope->status == STATUS_OK) {
+        int status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
+
+        if (status != STATUS_OK) {
+            remote->counters.bad_messages++;
+            envelope->status = status;
+        }
+    }
+    pthread_mutex_lock(remote->lane.mutex);
+    if (envelope->type == MESSAGE_REPLY && envelope->flags & ENVELOPE_WRITE)
+        take_write_reply(remote, envelope, replies, count);
+    else
+        take_read_reply(remote, envelope, replies, count);
+    remote_stir(remote);
+    pthread_mutex_unlock(remote->lane.mutex);
+    arena_reset(remote->arena);
+}
+
+static void take_message(struct remote *remote, zmq_msg_t *head, zmq_msg_t *body)
+{
+    struct envelope envelope;
+
+    if (envelope_decode(zmq_msg_data(head), zmq_msg_size(head), &envelope) != STATUS_OK) {
+        remote->counters.bad_messages++;
+        return;
+    }
+    if (envelope.type == MESSAGE_REPLY || envelope.type == MESSAGE_STREAM) {
+        take_answer(remote, &envelope, zmq_msg_data(body), zmq_msg_size(body));
+        return;
+    }
+    pthread_mutex_lock(remote->lane.mutex);
+    if (envelope.type == MESSAGE_HELLO)
+        take_hello(remote, &envelope, zmq_msg_data(body), zmq_msg_size(body));
+    else if (envelope.type == MESSAGE_CREDIT)
+        take_grant(remote, &envelope);
+    remote_stir(remote);
+    pthread_mutex_unlock(remote->lane.mutex);
+}
+
+bool remote_receive(struct remote *remote, unsigned most)
+{
+    zmq_msg_t head, body, rest;
+    bool more = true;
+
+    zmq_msg_init(&head);
+    zmq_msg_init(&body);
+    zmq_msg_init(&rest);
+    while (most-- > 0 && (more = zmq_msg_recv(&head, remote->socket, ZMQ_DONTWAIT) >= 0)) {
+        bool two = zmq_msg_more(&head) && zmq_msg_recv(&body, remote->socket, 0) >= 0,
+             longer = two && zmq_msg_more(&body);
+
+        while (longer)
+            longer = zmq_msg_recv(&rest, remote->socket, 0) >= 0 && zmq_msg_more(&rest);
+        remote->counters.received_messages++;
+        if (two)
+            take_message(remote, &head, &body);
+    }
+    zmq_msg_close(&head);
+    zmq_msg_close(&body);
+    zmq_msg_close(&rest);
+    return more;
+}
