@@ -94,7 +94,9 @@ int snapshot_begin(struct snapshot *snapshot, sqlite3 *db, bool keep)
     snapshot_release(snapshot, db);
     /* Before the transaction: a commit in between then counts as seen too late, never as not seen. */
     take_header(snapshot, db, keep);
-    int rc = run(db, &snapshot->begin, "BEGIN");
+    int rc = prepare(db, &snapshot->commit, "COMMIT"); /* to end it takes no memory */
+    if (rc == SQLITE_OK)
+        rc = run(db, &snapshot->begin, "BEGIN");
     if (rc != SQLITE_OK)
         return rc;
     snapshot->is_open = true;

@@ -17,22 +17,12 @@ enum { BUSY_MS = 1000 };
 
 enum manner { MANNER_ORDINARY, MANNER_IMMUTABLE, MANNER_REFUSED };
 
-/* Size of the file beside the database; -1: there is none. */
-static int64_t size_beside(const char *path, const char *suffix)
-{
-    struct stat file;
-    char *name = sqlite3_mprintf("%s%s", path, suffix);
-    int64_t size = name && stat(name, &file) == 0 ? (int64_t)file.st_size : -1;
-    sqlite3_free(name);
-    return size;
-}
-
 static enum manner choose_manner(const char *path)
 {
-    int64_t wal = size_beside(path, "-wal");
-    if (size_beside(path, "-journal") > 0)
+    int64_t wal = sqlite_size_beside(path, "-wal");
+    if (sqlite_size_beside(path, "-journal") > 0)
         return MANNER_REFUSED;
-    if (wal >= 0 && size_beside(path, "-shm") >= 0)
+    if (wal >= 0 && sqlite_size_beside(path, "-shm") >= 0)
         return MANNER_ORDINARY;
     return wal > 0 ? MANNER_REFUSED : MANNER_IMMUTABLE;
 }

@@ -4,6 +4,9 @@
 #include "proto/clock.h"
 #include "storage/timetext.h"
 
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -107,14 +110,13 @@ static bool is_same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* A writer that starts makes the -wal before it changes anything. */
-static bool has_wal(const char *path)
+int64_t sqlite_size_beside(const char *path, const char *suffix)
 {
     struct stat file;
-    char *wal = sqlite3_mprintf("%s-wal", path);
-    bool is_there = !wal || (stat(wal, &file) == 0 && file.st_size > 0);
-    sqlite3_free(wal);
-    return is_there;
+    char name[PATH_MAX + 16];
+    int size = snprintf(name, sizeof(name), "%s%s", path, suffix);
+    assert(size > 0 && (size_t)size < sizeof(name)); /* a real path */
+    return stat(name, &file) == 0 ? (int64_t)file.st_size : -1;
 }
 
 bool sqlite_is_unchanged(struct sqlite_store *store)
@@ -122,10 +124,11 @@ bool sqlite_is_unchanged(struct sqlite_store *store)
     struct watched_file now;
     if (!store->reading || !store->reading->is_immutable)
         return true;
+    /* A writer that starts makes the -wal before it changes anything. */
     const struct watched_file *then = &store->reading->watched;
     return sqlite_watch(store->path, &now) && now.device == then->device && now.inode == then->inode &&
            now.size == then->size && is_same_time(now.modified, then->modified) &&
-           is_same_time(now.changed, then->changed) && !has_wal(store->path);
+           is_same_time(now.changed, then->changed) && sqlite_size_beside(store->path, "-wal") <= 0;
 }
 
 int sqlite_read_begin(struct sqlite_store *store)

@@ -256,6 +256,25 @@ static void a_long_count_stops_at_its_deadline(void **state)
     assert_int_equal(fixture_ask(fixture, count).count, 20000);
 }
 
+static void a_long_batch_is_cut(void **state)
+{
+    enum { COUNTS = 1000 };
+    struct fixture *fixture = *state;
+    static struct request requests[COUNTS];
+    static struct reply replies[COUNTS];
+    fixture_run(fixture, "INSERT INTO resources (kind, id, data) WITH RECURSIVE n(i) AS"
+                         " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT 'k', i, x'' FROM n");
+    fixture_open(fixture);
+    for (int i = 0; i < COUNTS; i++)
+        requests[i] = fixture_request(OPERATION_COUNT, "k", "");
+    assert_int_equal(
+        fixture->storage->ops->answer(fixture->storage, requests, COUNTS, replies, fixture->arena, LIMIT_MESSAGE_BYTES),
+        STATUS_OK);
+    assert_int_equal(replies[0].status, STATUS_OK);
+    assert_int_equal(replies[0].count, 50000);
+    assert_int_equal(replies[COUNTS - 1].status, STATUS_NOT_READ);
+}
+
 #define ON_A_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
