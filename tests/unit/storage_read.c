@@ -285,6 +285,7 @@ int main(void)
         ON_A_STORE(many_keep_the_order_asked),    ON_A_STORE(newest_is_the_last_inserted),
         ON_A_STORE(an_answer_has_a_bound),        ON_A_STORE(unknown_operations_are_refused),
         ON_A_STORE(damage_is_told_where_it_is),   ON_A_STORE(a_long_count_stops_at_its_deadline),
+        ON_A_STORE(a_long_batch_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
