@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { BUSY_MS = 1000 };
 
@@ -30,11 +31,9 @@ static enum manner choose_manner(const char *path)
 static int check_file(const char *path, struct failure *failure)
 {
     struct stat file;
-    if (stat(path, &file) != 0) {
-        int status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND
-                     : errno == EACCES                   ? STATUS_PERMISSION_DENIED
-                                                         : STATUS_IO_ERROR;
-        return failure_set(failure, status, "cannot find %s: %s", path, strerror(errno));
+    if (stat(path, &file) != 0 || access(path, R_OK) != 0) {
+        int status = errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND : STATUS_IO_ERROR;
+        return failure_set(failure, status, "cannot read %s: %s", path, strerror(errno));
     }
     if (!S_ISREG(file.st_mode))
         return failure_set(failure, STATUS_UNSUPPORTED, "%s is not a regular file", path);
