@@ -6,10 +6,13 @@
 #include "tests/unit/storage_write_fault.h"
 #include "tests/unit/storage_write_store.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int setup(void **state)
@@ -130,6 +133,41 @@ static void test_the_wal_shrinks_again_after_a_long_reader(void **state)
     assert_true(wal_bytes(store) <= 8 * MIB);
 }
 
+/* Snapshots of a few milliseconds, the next one taken before the last one ends, until told to stop. */
+struct busy_readers {
+    sqlite3 *readers[2];
+    atomic_bool stop;
+};
+
+static void *read_back_to_back(void *argument)
+{
+    struct busy_readers *busy = argument;
+    const struct timespec length = {.tv_nsec = 5 * NS_PER_MS};
+    for (int i = 0; !atomic_load(&busy->stop); i++) {
+        sqlite3_exec(busy->readers[i % 2], "BEGIN; SELECT count(*) FROM resources", NULL, NULL, NULL);
+        nanosleep(&length, NULL);
+        if (i)
+            sqlite3_exec(busy->readers[(i + 1) % 2], "COMMIT", NULL, NULL, NULL);
+    }
+    return NULL;
+}
+
+static void test_the_wal_stays_short_under_busy_readers(void **state)
+{
+    struct test_store *store = *state;
+    struct busy_readers busy = {.stop = false};
+    pthread_t thread;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sqlite3_open(store->path, &busy.readers[i]), SQLITE_OK);
+    assert_int_equal(pthread_create(&thread, NULL, read_back_to_back, &busy), 0);
+    save_much(store, 120);
+    atomic_store(&busy.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sqlite3_close(busy.readers[i]), SQLITE_OK);
+    assert_true(wal_bytes(store) < 30 * MIB); /* of the 60 written */
+}
+
 /* ---- a disk that is really full ---- */
 
 static void fill_up(struct test_store *store)
@@ -228,6 +266,13 @@ static void test_freed_pages_are_used_again_on_a_full_disk(void **state)
     storage_close(&store->storage);
     store_open(store);
     assert_int_equal(try_save(store, "and again", 100 * KIB), STATUS_OK);
+    fill_up(store); /* without a reserve: there must still be space for deletes and the checkpoint behind them */
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%05d", i);
+        delete_with_record(store, id);
+        assert_int_equal(store->storage->ops->checkpoint(store->storage), STATUS_OK);
+    }
     storage_close(&store->storage);
     assert_int_equal(umount(path), 0);
     free(path);
@@ -245,6 +290,7 @@ int main(void)
         TEST(test_a_write_without_space_rolls_all_back),
         TEST(test_the_wal_stays_short),
         TEST(test_the_wal_shrinks_again_after_a_long_reader),
+        TEST(test_the_wal_stays_short_under_busy_readers),
         TEST(test_a_full_disk_takes_deletes_and_recovers),
         TEST(test_freed_pages_are_used_again_on_a_full_disk),
     };
