@@ -64,7 +64,7 @@ static const struct rule rules[] = {
      " WHERE revision < 1 OR revision > last OR typeof(revision) NOT IN ('integer', 'null')",
      false},
     {"SELECT 'idempotency key ' || rowid || ': not of a key''s form' FROM idempotency"
-     " WHERE length(principal) <> 32 OR length(key) NOT BETWEEN 1 AND 256",
+     " WHERE length(principal) NOT IN (0, 32) OR length(key) NOT BETWEEN 1 AND 256",
      false},
     {"SELECT count(*) || ' resources were written by another program and get their revision when the store is next "
      "opened'"

@@ -1,6 +1,6 @@
 foreach(part arena basics request)
   stigstore_test(proto_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/proto_${part}.c LIBRARIES proto_core)
 endforeach()
-foreach(part envelope body record)
+foreach(part envelope body record protocol)
   stigstore_test(proto_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/proto_${part}.c LIBRARIES proto_wire proto_generated)
 endforeach()

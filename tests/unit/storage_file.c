@@ -12,7 +12,8 @@
     " ('k', 'a', 1, '2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', x'01'),"                          \
     " ('k', 'b', 2, '2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', x'02');"                          \
     "INSERT INTO resource_audit (kind, resource_id, archived_at, version_hash, tag, revision, data) VALUES" \
-    " ('k', 'a', '2026-01-01 00:00:00.000', 'h', 't', 2, x'03');"
+    " ('k', 'a', '2026-01-01 00:00:00.000', 'h', 't', 2, x'03');"                                           \
+    "INSERT INTO idempotency VALUES (x'', 'key', 0, 8, x'', x'', 2, 0), (zeroblob(32), 'key', 0, 8, x'', x'', 2, 0);"
 
 /* A file of ours as an opener makes it, in WAL mode, closed. */
 static void make_ours(const char *path, int64_t version)
