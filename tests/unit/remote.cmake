@@ -14,4 +14,6 @@ if(TARGET proto_wire AND TARGET writer)
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/remote_session_model.c ${CMAKE_CURRENT_LIST_DIR}/remote_judge_rules.c
             ${CMAKE_CURRENT_LIST_DIR}/remote_judge_writer.c
     LIBRARIES client_remote writer)
+  stigstore_test(remote_service SYSTEM SOURCES ${CMAKE_CURRENT_LIST_DIR}/remote_service.c
+    LIBRARIES client_remote test_support TIMEOUT 180)
 endif()

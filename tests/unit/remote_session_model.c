@@ -215,7 +215,7 @@ static void deliver_answer(struct world *world)
     memmove(world->answers, world->answers + 1, --world->answer_count * sizeof next);
     if (remote_session_reply(world->session, &next.envelope, next.envelope.status ? NULL : next.replies,
                              next.envelope.count, world->now_ns) == REMOTE_NEWS_OTHER_STORE)
-        remote_session_other_store(world->session, true);
+        remote_session_other_store(world->session, roll(world, 2));
 }
 
 static void welcome(struct world *world)
@@ -343,7 +343,7 @@ static void restore(struct world *world)
     }
     if (roll(world, 2)) { /* else the writer's refusal tells first */
         remote_session_hello(world->session, &world->hello, false, world->now_ns);
-        remote_session_other_store(world->session, true);
+        remote_session_other_store(world->session, roll(world, 2));
     } else {
         world->hello.writer_epoch++;
     }
