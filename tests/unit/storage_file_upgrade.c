@@ -6,6 +6,10 @@
 #include "storage/file.h"
 #include "storage/upgrade.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 /* Skill messages: spec(4).tag(2) = "v1", status(5).version_hash(1) = "abc"; with fields around them. */
 #define MESSAGE_BOTH \
     "x'0A0158"       \
@@ -214,6 +218,70 @@ static void a_foreign_file_is_not_touched(void **state)
     assert_int_equal(count_entries(folder->path), 1);
 }
 
+static void copy_whole(struct folder *folder, const char *from, const char *to)
+{
+    size_t size;
+    char *bytes = read_whole(file_in(folder, from), &size);
+
+    assert_true(size > 0);
+    write_whole(file_in(folder, to), bytes, size);
+    free(bytes);
+}
+
+/* As a killed Stigmer leaves it: its last commits stand in the -wal alone. */
+static void commits_in_a_left_over_wal_come_along(void **state)
+{
+    struct folder *folder = *state;
+    sqlite3 *killed = open_database(file_in(folder, "live.sqlite"));
+
+    run_sql(killed, "PRAGMA wal_autocheckpoint = 0;" STIGMER_SCHEMA_1);
+    run_sql(killed,
+            "PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO resources (kind, id, data) VALUES ('skill', 'last', x'01')");
+    copy_whole(folder, "live.sqlite", "store.sqlite");
+    copy_whole(folder, "live.sqlite-wal", "store.sqlite-wal");
+    sqlite3_close(killed);
+    upgrade(file_in(folder, "store.sqlite"));
+    assert_query(folder->name, "SELECT id FROM resources", "last\n");
+    assert_query(file_in(folder, "store.sqlite.stigmer-v1.backup"), "SELECT id FROM resources", "last\n");
+}
+
+/* The limit stands in for a full disk: the backup copy still fits, the new tables do not. */
+static int upgrade_with_little_room(const char *path, rlim_t bytes)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        const struct rlimit limit = {bytes, bytes};
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        _exit(upgrade_run(path, NULL, NULL));
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_full_disk_leaves_it_as_it_was(void **state)
+{
+    struct folder *folder = *state;
+    const char *path = file_in(folder, "store.sqlite");
+    struct stat entry;
+
+    make_database(path, STIGMER_SCHEMA_1 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200)"
+                                         " INSERT INTO resources (kind, id, data)"
+                                         " SELECT 'skill', 'skill_audit/s/' || i, randomblob(20000) FROM n");
+    assert_int_equal(stat(path, &entry), 0);
+    assert_int_equal(upgrade_with_little_room(path, (rlim_t)entry.st_size / 4), STATUS_STORAGE_FULL);
+    assert_int_equal(count_entries(folder->path), 1);
+    assert_int_equal(upgrade_with_little_room(path, (rlim_t)entry.st_size + 8192), STATUS_STORAGE_FULL);
+    assert_int_equal(file_inspect(path, NULL), FILE_STIGMER);
+    assert_query(path, "SELECT count(*) FROM resources", "200\n");
+    upgrade(path);
+    assert_query(path, "SELECT count(*) FROM resource_audit", "200\n");
+}
+
 /* The statements of Stigmer's own store, word for word in what matters: their columns and their order. */
 static void one_can_go_back_and_forth(void **state)
 {
@@ -296,6 +364,8 @@ int main(void)
         TEST(an_idle_program_beside_it_is_seen),
         TEST(what_cannot_be_upgraded_stays_as_it_was),
         TEST(a_foreign_file_is_not_touched),
+        TEST(commits_in_a_left_over_wal_come_along),
+        TEST(a_full_disk_leaves_it_as_it_was),
         TEST(one_can_go_back_and_forth),
         TEST(both_real_layouts_give_the_same),
     };
