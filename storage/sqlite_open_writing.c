@@ -222,7 +222,7 @@ static int connect(struct sqlite_store *store)
 
 /* ---- taking over ---- */
 
-/* What was issued but perhaps not kept lies below the reserved number, if the machine went down under the last writer. */
+/* If the machine went down under the last writer: what it issued but perhaps did not keep lies below its reserve. */
 static void resume_revision(struct sqlite_store *store, struct schema_meta *meta)
 {
     static const uint8_t unknown[sizeof meta->boot_id];

@@ -259,8 +259,8 @@ static int drop_records(struct sqlite_store *store, uint64_t through, uint64_t *
     return rc;
 }
 
-/* While there is no reserve a commit must not make the file grow: the checkpoint behind it would find no space. On a full
- * disk, where only deletes are made, the little that they need comes out of what the reserve was. */
+/* While there is no reserve a commit must not make the file grow: the checkpoint behind it would find no space. On a
+ * full disk, where only deletes are made, the little that they need comes out of what the reserve was. */
 static int refuse_growth(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;

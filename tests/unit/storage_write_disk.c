@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,12 @@ static int setup(void **state)
 {
     fault_install();
     return store_setup(state);
+}
+
+static int setup_closed(void **state)
+{
+    fault_install();
+    return store_setup_closed(state);
 }
 
 static int teardown(void **state)
@@ -90,6 +97,67 @@ static void test_a_write_without_space_rolls_all_back(void **state)
             store_expect_data(store, "k", "b", NULL);
         }
     assert_int_equal(store_save(store, "k", "b", "after"), 2);
+}
+
+/* ---- crashes ---- */
+
+enum { CRASH_SAVES = 4 };
+
+/* A process that saves "0", "1", ... and dies at its n-th write to any file. How many it was told are done. */
+static int save_until_death(struct test_store *store, int writes)
+{
+    int told[2], count = 0;
+    char byte;
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct failure failure;
+        fault = (struct fault){.dies = true, .writes_before = writes};
+        if (store_try_open(store, &failure) != STATUS_OK)
+            _exit(1);
+        for (int i = 0; i < CRASH_SAVES; i++) {
+            store_save(store, "k", (char[]){(char)('0' + i), '\0'}, "v");
+            if (write(told[1], "x", 1) != 1)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    int status;
+    close(told[1]);
+    while (read(told[0], &byte, 1) == 1)
+        count++;
+    close(told[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return count;
+}
+
+static void remove_files(struct test_store *store)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-reserve", "-journal"};
+    char name[256];
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        snprintf(name, sizeof name, "%s%s", store->path, suffixes[i]);
+        unlink(name);
+    }
+}
+
+static void test_a_crash_at_any_write_loses_nothing_answered(void **state)
+{
+    struct test_store *store = *state;
+    int told = 0;
+    for (int writes = 0; told < CRASH_SAVES; writes++) {
+        assert_true(writes < 1000);
+        told = save_until_death(store, writes);
+        store_open(store);
+        for (int i = 0; i < told; i++)
+            store_expect_data(store, "k", (char[]){(char)('0' + i), '\0'}, "v");
+        uint64_t revision = store_revision(store);
+        assert_true(revision == (uint64_t)told || revision == (uint64_t)told + 1);
+        assert_int_equal(store_save(store, "k", "after", "v"), revision + 1);
+        storage_close(&store->storage);
+        remove_files(store);
+    }
 }
 
 /* ---- checkpoints ---- */
@@ -288,6 +356,7 @@ int main(void)
         TEST(test_a_checkpoint_whose_sync_fails_is_unknown),
         TEST(test_an_opening_whose_sync_fails_is_refused),
         TEST(test_a_write_without_space_rolls_all_back),
+        cmocka_unit_test_setup_teardown(test_a_crash_at_any_write_loses_nothing_answered, setup_closed, teardown),
         TEST(test_the_wal_stays_short),
         TEST(test_the_wal_shrinks_again_after_a_long_reader),
         TEST(test_the_wal_stays_short_under_busy_readers),

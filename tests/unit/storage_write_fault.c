@@ -7,6 +7,7 @@
 
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 struct fault fault;
 
@@ -32,8 +33,11 @@ static int file_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 at
 }
 static int file_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)
 {
-    if (fault.write_rc && fault.writes_before-- <= 0)
+    if ((fault.write_rc || fault.dies) && fault.writes_before-- <= 0) {
+        if (fault.dies)
+            _exit(0);
         return fault.write_rc;
+    }
     return real_of(file)->pMethods->xWrite(real_of(file), bytes, size, at);
 }
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
