@@ -26,9 +26,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    raw_close(&client);
-    raw_close(&reader);
-    raw_close(&writer);
     raw_broker_free(&broker);
     return 0;
 }
@@ -90,7 +87,7 @@ static void hello_names_the_store_and_tells_changes(void **state)
     assert_int_equal(hello.writer_epoch, 5);
     assert_int_equal(hello.path.size, strlen("/nowhere/test.sqlite"));
     raw_message_free(&welcome);
-    raw_close(&writer);
+    raw_close(&broker, &writer);
     struct raw_message news = raw_receive_any(watcher);
     assert_int_equal(news.envelope.type, MESSAGE_HELLO);
     assert_false(news.envelope.flags & ENVELOPE_WELCOME);
@@ -102,7 +99,7 @@ static void hello_names_the_store_and_tells_changes(void **state)
     assert_int_equal(hello_decode(news.body, news.size, &hello), STATUS_OK);
     assert_int_equal(hello.writer_epoch, 6);
     raw_message_free(&news);
-    raw_close(&watcher);
+    raw_close(&broker, &watcher);
     expect_service(client);
 }
 
@@ -236,7 +233,7 @@ static void a_client_without_a_probe_is_welcome_too(void **state)
     welcome = raw_receive_any(plain);
     raw_message_free(&welcome);
     expect_service(plain);
-    raw_close(&plain);
+    raw_close(&broker, &plain);
 }
 
 /* ---- credit and lists ---- */

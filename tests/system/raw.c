@@ -58,7 +58,11 @@ void raw_broker_free(struct raw_broker *broker)
         kill(broker->pid, SIGKILL);
         process_join(broker->pid);
     }
-    zmq_ctx_shutdown(broker->context);
+    for (size_t i = 0; i < RAW_SOCKETS; i++) {
+        if (broker->sockets[i]) {
+            zmq_close(broker->sockets[i]);
+        }
+    }
     zmq_ctx_term(broker->context);
     folder_remove(&broker->folder);
 }
@@ -78,7 +82,12 @@ static void set_int(void *socket, int option, int value)
 
 void *raw_dealer(struct raw_broker *broker, const char *endpoint, bool probe)
 {
-    void *socket = zmq_socket(broker->context, ZMQ_DEALER);
+    size_t at = 0;
+    while (at < RAW_SOCKETS && broker->sockets[at]) {
+        at++;
+    }
+    assert_true(at < RAW_SOCKETS);
+    void *socket = broker->sockets[at] = zmq_socket(broker->context, ZMQ_DEALER);
     assert_non_null(socket);
     set_int(socket, ZMQ_LINGER, 0);
     set_int(socket, ZMQ_IMMEDIATE, 1);
@@ -130,8 +139,13 @@ void *raw_worker(struct raw_broker *broker, uint8_t role, uint64_t life, uint64_
     return socket;
 }
 
-void raw_close(void **socket)
+void raw_close(struct raw_broker *broker, void **socket)
 {
+    for (size_t i = 0; i < RAW_SOCKETS; i++) {
+        if (broker->sockets[i] == *socket) {
+            broker->sockets[i] = NULL;
+        }
+    }
     zmq_close(*socket);
     *socket = NULL;
 }

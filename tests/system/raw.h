@@ -13,11 +13,14 @@
 
 #include <sys/types.h>
 
+enum { RAW_SOCKETS = 16 };
+
 struct raw_broker {
     char *folder;
     char endpoint[160], workers[176];
     pid_t pid;
     void *context; /* of the test's own sockets */
+    void *sockets[RAW_SOCKETS];
 };
 
 /* Starts it in a new folder and waits until it serves. */
@@ -26,6 +29,7 @@ void raw_broker_start(struct raw_broker *broker);
 void raw_broker_again(struct raw_broker *broker);
 /* SIGTERM; its exit code. */
 int raw_broker_stop(struct raw_broker *broker);
+/* Closes the sockets that are left, too. */
 void raw_broker_free(struct raw_broker *broker);
 
 struct raw_message {
@@ -41,7 +45,7 @@ void *raw_client(struct raw_broker *broker);
 void *raw_dealer(struct raw_broker *broker, const char *endpoint, bool probe);
 /* WELCOME, then READY. */
 void *raw_worker(struct raw_broker *broker, uint8_t role, uint64_t life, uint64_t epoch);
-void raw_close(void **socket);
+void raw_close(struct raw_broker *broker, void **socket);
 
 /* An envelope with 10 s to go. */
 struct envelope raw_envelope(uint8_t type, uint64_t first);
