@@ -134,16 +134,13 @@ static void take_answer(struct remote *remote, struct envelope *envelope, const 
 {
     const struct reply *replies = NULL;
     size_t count = 0;
+    int status = STATUS_OK;
 
-    if (envelope->status == STATUS_OK) {
-        int status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
-
-        if (status != STATUS_OK) {
-            remote->counters.bad_messages++;
-            envelope->status = status;
-        }
-    }
+    if (envelope->status == STATUS_OK)
+        envelope->status = status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
     pthread_mutex_lock(remote->lane.mutex);
+    remote->counters.received_messages++;
+    remote->counters.bad_messages += status != STATUS_OK;
     if (envelope->type == MESSAGE_REPLY && envelope->flags & ENVELOPE_WRITE)
         take_write_reply(remote, envelope, replies, count);
     else
@@ -156,20 +153,20 @@ static void take_answer(struct remote *remote, struct envelope *envelope, const 
 static void take_message(struct remote *remote, zmq_msg_t *head, zmq_msg_t *body)
 {
     struct envelope envelope;
+    int status = envelope_decode(zmq_msg_data(head), zmq_msg_size(head), &envelope);
 
-    if (envelope_decode(zmq_msg_data(head), zmq_msg_size(head), &envelope) != STATUS_OK) {
-        remote->counters.bad_messages++;
-        return;
-    }
-    if (envelope.type == MESSAGE_REPLY || envelope.type == MESSAGE_STREAM) {
+    if (status == STATUS_OK && (envelope.type == MESSAGE_REPLY || envelope.type == MESSAGE_STREAM)) {
         take_answer(remote, &envelope, zmq_msg_data(body), zmq_msg_size(body));
         return;
     }
     pthread_mutex_lock(remote->lane.mutex);
-    if (envelope.type == MESSAGE_HELLO)
+    remote->counters.received_messages++;
+    if (status == STATUS_OK && envelope.type == MESSAGE_HELLO)
         take_hello(remote, &envelope, zmq_msg_data(body), zmq_msg_size(body));
-    else if (envelope.type == MESSAGE_CREDIT)
+    else if (status == STATUS_OK && envelope.type == MESSAGE_CREDIT)
         take_grant(remote, &envelope);
+    else
+        remote->counters.bad_messages++;
     remote_stir(remote);
     pthread_mutex_unlock(remote->lane.mutex);
 }
@@ -188,7 +185,6 @@ bool remote_receive(struct remote *remote, unsigned most)
 
         while (longer)
             longer = zmq_msg_recv(&rest, remote->socket, 0) >= 0 && zmq_msg_more(&rest);
-        remote->counters.received_messages++;
         if (two)
             take_message(remote, &head, &body);
     }
