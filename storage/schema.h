@@ -34,6 +34,6 @@ int schema_load_meta(sqlite3 *db, struct schema_meta *meta, bool *found);
 int schema_store_meta(sqlite3 *db, const struct schema_meta *meta);
 /* Meta of a new file: a random incarnation, all counters 0. */
 struct schema_meta schema_new_meta(void);
-/* Gives rows that others wrote (revision NULL) `revision` and a created_at, inside a transaction; *stamped is how many. */
+/* Gives rows that others wrote (revision NULL) `revision` and a created_at, in a transaction; *stamped is how many. */
 int schema_stamp(sqlite3 *db, uint64_t revision, uint64_t *stamped);
 #endif
