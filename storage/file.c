@@ -207,13 +207,44 @@ enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why)
     return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "an SQLite database of another program");
 }
 
-static enum file_kind inspect_database(const char *path, struct failure *why)
+static enum file_kind classify_opened(sqlite3 *db, int rc, const char *path, struct failure *why)
 {
-    sqlite3 *db;
-    int rc = file_open_for_reading(path, &db);
     enum file_kind kind = rc == SQLITE_OK ? file_classify(db, path, why) : kind_of_error(db, rc, path, why);
 
     sqlite3_close(db);
+    return kind;
+}
+
+/*
+ * A crash in rollback mode (before WAL mode is set, for one) leaves a journal that only a writer may play back. Until
+ * then the pages are those of an unfinished transaction: good enough to see whose file it is, not to find it damaged.
+ */
+static enum file_kind inspect_unfinished(const char *path, struct failure *why)
+{
+    struct failure ignored;
+    sqlite3 *db = NULL;
+    int rc = open_uri(path, "?immutable=1", &db);
+    enum file_kind kind = classify_opened(db, rc, path, &ignored);
+
+    if (kind == FILE_DAMAGED || kind == FILE_UNREADABLE)
+        return say(why, FILE_UNREADABLE, STATUS_IO_ERROR, path,
+                   "an unfinished transaction lies beside it; open it once with the program that wrote it");
+    if (why)
+        *why = kind == FILE_FOREIGN || kind == FILE_NEWER ? ignored : (struct failure){0};
+    return kind;
+}
+
+static enum file_kind inspect_database(const char *path, struct failure *why)
+{
+    struct failure failure = {0};
+    sqlite3 *db = NULL;
+    int rc = file_open_for_reading(path, &db);
+    enum file_kind kind = classify_opened(db, rc, path, &failure);
+
+    if (why)
+        *why = failure;
+    if (kind == FILE_UNREADABLE && failure.status == STATUS_READ_ONLY && has_bytes_beside(path, "-journal"))
+        return inspect_unfinished(path, why);
     return kind;
 }
 

@@ -137,6 +137,29 @@ static void what_stands_only_in_the_wal_counts(void **state)
     sqlite3_close(db);
 }
 
+/* As a kill in the middle of a transaction leaves it: pages half written, and the journal that takes them back. */
+static void whose_an_unfinished_transaction_is_can_be_seen(void **state)
+{
+    struct folder *folder = *state;
+    size_t size;
+    sqlite3 *db = open_database(file_in(folder, "killed"));
+
+    run_sql(db, "PRAGMA cache_size = 5;" STIGMER_RESOURCES
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300)"
+                " INSERT INTO resources (kind, id, data) SELECT 'k', i, randomblob(3000) FROM n;"
+                "BEGIN; UPDATE resources SET data = randomblob(3000);");
+    char *bytes = read_whole(folder->name, &size);
+    write_whole(file_in(folder, "copy"), bytes, size);
+    free(bytes);
+    bytes = read_whole(file_in(folder, "killed-journal"), &size);
+    write_whole(file_in(folder, "copy-journal"), bytes, size);
+    free(bytes);
+    sqlite3_close(db);
+    assert_int_equal(inspect(folder, file_in(folder, "copy"), NULL), FILE_STIGMER);
+    make_database(folder->name, "SELECT count(*) FROM resources");
+    assert_int_equal(inspect(folder, folder->name, NULL), FILE_STIGMER);
+}
+
 static void cut_files_are_damaged(void **state)
 {
     const char *path = file_in(*state, "store");
@@ -416,6 +439,7 @@ int main(void)
         TEST(databases_are_told_apart_without_a_trace),
         TEST(a_newer_schema_is_named),
         TEST(what_stands_only_in_the_wal_counts),
+        TEST(whose_an_unfinished_transaction_is_can_be_seen),
         TEST(cut_files_are_damaged),
         TEST(a_sound_file_has_no_findings),
         TEST(malformed_rows_are_notices_by_name),
