@@ -54,7 +54,7 @@ static bool read_here(struct stigstore *store, const struct request *request, st
         status = pool_answer(store->pool, request, 1, &reply, arena, most_bytes(store, request), &failure);
     while (status == STATUS_UNAVAILABLE && !store->remote && wait_for_owner(store, request));
     if (status == STATUS_OK)
-        result_adopt(box, &reply, request);
+        result_adopt(box, &reply);
     else if (store->remote)
         return false;
     else

@@ -140,7 +140,7 @@ static void take_piece_of_file(struct stigstore_cursor *cursor)
     }
     result_reset(cursor->piece);
     pool_stream_next(cursor->stream, LIMIT_PIECE_BYTES, &piece, &cursor->last, arena);
-    result_adopt(cursor->piece, &piece, cursor->request);
+    result_adopt(cursor->piece, &piece);
 }
 
 /* ---- both ---- */

@@ -185,55 +185,10 @@ void result_copy(struct result_box *box, const struct reply *reply, bool is_writ
     }
 }
 
-/* ---- answers that lie in the box's arena already ---- */
-
-static bool own_span(struct arena *arena, struct span *span, struct span borrowed)
-{
-    if (!span->data || span->data != borrowed.data)
-        return true;
-    return copy_span(arena, span);
-}
-
-/* The kind of a list is copied once, for all its items. */
-static bool own_kinds(struct arena *arena, struct item *items, size_t count, struct span kind)
-{
-    struct span copy = {NULL, 0};
-
-    for (size_t i = 0; i < count; i++) {
-        if (!kind.data || items[i].kind.data != kind.data)
-            continue;
-        if (!copy.data)
-            copy = arena_copy(arena, kind);
-        if (!copy.data)
-            return false;
-        items[i].kind = copy;
-    }
-    return true;
-}
-
-static bool own_items(struct arena *arena, struct item *items, size_t count, const struct request *request)
-{
-    if (!own_kinds(arena, items, count, request->kind))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        const struct request *source = i < request->part_count ? &request->parts[i] : request;
-        if (!own_span(arena, &items[i].kind, source->kind) || !own_span(arena, &items[i].id, source->id) ||
-            !own_span(arena, &items[i].hash, source->hash) || !own_span(arena, &items[i].tag, source->tag))
-            return false;
-    }
-    return true;
-}
-
-void result_adopt(struct result_box *box, const struct reply *reply, const struct request *request)
+void result_adopt(struct result_box *box, const struct reply *reply)
 {
     set_numbers(box, reply);
     set_message(box, reply->message);
-    if (reply->item_count == 0)
-        return;
-    if (!own_items(box->arena, (struct item *)(uintptr_t)reply->items, reply->item_count, request)) {
-        result_set(box, STATUS_NO_MEMORY, NULL);
-        return;
-    }
     box->open.items = (const stigstore_item *)reply->items;
     box->open.item_count = reply->item_count;
 }

@@ -36,8 +36,8 @@ int result_set(struct result_box *box, int status, const char *format, ...) __at
 int result_set_failure(struct result_box *box, const struct failure *failure);
 /* A deep copy of `reply`. Where memory is short a read's status becomes NO_MEMORY, a mutation's stays. */
 void result_copy(struct result_box *box, const struct reply *reply, bool is_write);
-/* `reply` lies in the box's own arena, save for spans borrowed from `request`, which are copied. */
-void result_adopt(struct result_box *box, const struct reply *reply, const struct request *request);
+/* `reply` lies in the box's own arena already. */
+void result_adopt(struct result_box *box, const struct reply *reply);
 /* Appends the items of a piece: OK, or NO_MEMORY. */
 int result_collect(struct result_box *box, const struct reply *piece);
 /* Ends a collected list with the status and message of its last piece. */
