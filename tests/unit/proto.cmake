@@ -1,6 +1,6 @@
-foreach(part arena basics request)
+foreach(part arena basics request request_values)
   stigstore_test(proto_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/proto_${part}.c LIBRARIES proto_core)
 endforeach()
-foreach(part envelope body record protocol)
+foreach(part envelope body body_replies record protocol)
   stigstore_test(proto_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/proto_${part}.c LIBRARIES proto_wire proto_generated)
 endforeach()
