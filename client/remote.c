@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-enum { RECEIVE_MOST = 64, POLL_MOST_MS = 60000, REFUSED_MS = 1000, LINGER_MS = 500 };
+enum { RECEIVE_MOST = 64, POLL_MOST_MS = 60000, REOPEN_MS = 1000, LINGER_MS = 500 };
 
 static struct remote *remote_of(struct lane *lane)
 {
@@ -54,7 +54,7 @@ static void lane_submit(struct lane *lane, struct call *call)
 {
     struct remote *remote = remote_of(lane);
 
-    if (!remote->socket && remote->refused_until_ns > clock_boot_ns()) {
+    if (!remote->socket && remote->refused && remote->reopen_at_ns > clock_boot_ns()) {
         end_call(call, STATUS_PERMISSION_DENIED);
         return;
     }
@@ -99,7 +99,8 @@ static void be_refused(struct remote *remote)
 {
     remote->counters.refusals++;
     remote_socket_close(remote, 0);
-    remote->refused_until_ns = clock_boot_ns() + REFUSED_MS * NS_PER_MS;
+    remote->refused = true;
+    remote->reopen_at_ns = clock_boot_ns() + REOPEN_MS * NS_PER_MS;
     remote_reads_welcome(remote->reads);
     remote_session_refuse_unsent(remote->session, STATUS_PERMISSION_DENIED, false);
     remote_reads_refuse_unsent(remote->reads, STATUS_PERMISSION_DENIED, false);
@@ -109,18 +110,19 @@ static void reopen(struct remote *remote, int64_t now_ns)
 {
     struct failure failure;
 
-    if (remote->socket || remote->refused_until_ns > now_ns)
+    if (remote->socket || remote->reopen_at_ns > now_ns)
         return;
+    remote->refused = false;
     if (remote_socket_open(remote, &failure) == STATUS_OK)
         return;
-    remote->refused_until_ns = now_ns + REFUSED_MS * NS_PER_MS;
+    remote->reopen_at_ns = now_ns + REOPEN_MS * NS_PER_MS;
     if (remote->options.notice)
         remote->options.notice(remote->options.context, LOG_LEVEL_WARNING, failure.message);
 }
 
 static int64_t due_ns(const struct remote *remote)
 {
-    return remote->socket ? remote_retry_ns(remote) : remote->refused_until_ns;
+    return remote->socket ? remote_retry_ns(remote) : remote->reopen_at_ns;
 }
 
 /* Blocks, without the mutex, until something comes. */

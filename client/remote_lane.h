@@ -48,8 +48,10 @@ struct remote {
     bool welcomed;
     bool idle;                /* nothing can be sent before something happens or retry_ns comes */
     bool want_output;         /* ... or the socket takes more */
+    int64_t starved_until_ns; /* memory was short */
     int64_t pumped_ns;        /* when it was last looked what can be sent */
-    int64_t refused_until_ns; /* the broker refused our key: no socket before; 0: not */
+    bool refused;             /* the broker did not take our key */
+    int64_t reopen_at_ns;     /* without a socket: when to make one */
     struct hello hello;
     struct span hello_bytes; /* from malloc; as it came */
     struct remote_session *session;

@@ -2,6 +2,7 @@
  * remote_send.c - what many threads queued leaves in as few messages as the broker's limits allow.
  */
 #include "client/remote_lane.h"
+#include "client/remote_wire.h"
 #include "proto/clock.h"
 #include "proto/limits.h"
 
@@ -89,6 +90,15 @@ static void use_grant(struct remote *remote, size_t size)
 
 /* ---- one message of each lane ---- */
 
+/* Room for a body; without memory it is tried again a little later. */
+static bool make_body(struct remote *remote, zmq_msg_t *body, size_t size, int64_t now_ns)
+{
+    if (zmq_msg_init_size(body, size) == 0)
+        return true;
+    remote->starved_until_ns = remote_retry_at(0, now_ns);
+    return false;
+}
+
 /* True: a message left or a call ended, so there may be more to do. */
 static bool send_writes(struct remote *remote, int64_t now_ns)
 {
@@ -108,7 +118,7 @@ static bool send_writes(struct remote *remote, int64_t now_ns)
     leave = may_leave(remote, size, now_ns);
     if (leave == LEAVE_NEVER)
         remote_session_refuse(remote->session, &batch, STATUS_TOO_LARGE);
-    if (leave != LEAVE || !takes_more(remote) || zmq_msg_init_size(&body, size) != 0)
+    if (leave != LEAVE || !takes_more(remote) || !make_body(remote, &body, size, now_ns))
         return leave == LEAVE_NEVER;
     body_encode_requests(&batch.header, remote->requests, batch.count, batch.deadline_ns, zmq_msg_data(&body));
     envelope = envelope_make(MESSAGE_WRITE, batch.deadline_ns);
@@ -132,9 +142,9 @@ static size_t measure_read(struct remote *remote, const struct remote_read *read
 }
 
 static bool encode_read(struct remote *remote, const struct remote_read *read, struct span control, zmq_msg_t *body,
-                        size_t size)
+                        size_t size, int64_t now_ns)
 {
-    if ((read->type == MESSAGE_CONTROL && !control.data) || zmq_msg_init_size(body, size) != 0)
+    if ((read->type == MESSAGE_CONTROL && !control.data) || !make_body(remote, body, size, now_ns))
         return false;
     if (read->type == MESSAGE_CONTROL)
         memcpy(zmq_msg_data(body), control.data, size);
@@ -162,7 +172,7 @@ static bool send_reads(struct remote *remote, int64_t now_ns)
     leave = may_leave(remote, size, now_ns);
     if (leave == LEAVE_NEVER)
         remote_reads_refuse(remote->reads, STATUS_TOO_LARGE);
-    if (leave != LEAVE || !takes_more(remote) || !encode_read(remote, &read, control, &body, size))
+    if (leave != LEAVE || !takes_more(remote) || !encode_read(remote, &read, control, &body, size, now_ns))
         return leave == LEAVE_NEVER;
     envelope = envelope_make(read.type, read.deadline_ns);
     envelope.flags = read.flags;
@@ -229,6 +239,8 @@ int64_t remote_retry_ns(const struct remote *remote)
     reads = reads > remote->pumped_ns ? reads : INT64_MAX;
     if (remote->grant.retry_at_ns > remote->pumped_ns && remote->grant.retry_at_ns < writes)
         writes = remote->grant.retry_at_ns;
+    if (remote->starved_until_ns > remote->pumped_ns && remote->starved_until_ns < writes)
+        writes = remote->starved_until_ns;
     return writes < reads ? writes : reads;
 }
 
