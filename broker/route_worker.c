@@ -261,6 +261,7 @@ static struct envelope answer_of(const struct ticket *ticket, const struct envel
         .flags = (uint16_t)(ticket->type == MESSAGE_WRITE ? ENVELOPE_WRITE : 0),
         .first = ticket->first,
         .count = from->count,
+        .attempt = ticket->attempt, /* above 1: an earlier worker may have done it */
         .status = from->status,
         .retry_after_ms = from->retry_after_ms,
         .deadline_ns = ticket->deadline_ns,

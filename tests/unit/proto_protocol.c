@@ -154,6 +154,7 @@ static void the_put_is_what_the_encoder_makes(void **state)
     expect_requests("put body", &session, &request);
     envelope = example_envelope(MESSAGE_REPLY);
     envelope.flags = ENVELOPE_WRITE;
+    envelope.attempt = 1;
     expect_envelope("put reply envelope", &envelope);
     expect_reply("put reply body", &reply);
 }
