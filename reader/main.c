@@ -127,6 +127,31 @@ static void tell_state(struct reader_actor *self)
     worker_set_state(self->worker, &state);
 }
 
+static void report(struct reader_actor *self)
+{
+    struct batches_counters *reads = batches_counters(self->batches);
+    const struct streams_counters *lists = streams_counters(self->streams);
+    health_begin(self->health, self->end_ns ? "draining" : self->reader ? "ready" : "starting");
+    health_text(self->health, "path", self->settings->path);
+    health_number(self->health, "messages", (double)reads->messages);
+    health_number(self->health, "requests", (double)reads->requests);
+    health_number(self->health, "refused", (double)reads->refused);
+    health_number(self->health, "attaches", (double)self->attaches);
+    health_number(self->health, "bad_messages", (double)worker_bad_messages(self->worker));
+    health_number(self->health, "backlog_bytes", (double)worker_backlog_bytes(self->worker));
+    health_number(self->health, "streams_open", (double)streams_count(self->streams));
+    health_number(self->health, "streams_opened", (double)lists->opened);
+    health_number(self->health, "streams_refused", (double)lists->refused);
+    health_number(self->health, "streams_cancelled", (double)lists->cancelled);
+    health_number(self->health, "streams_expired", (double)lists->expired);
+    health_number(self->health, "stream_pieces", (double)lists->pieces);
+    latency_report(&reads->latency, self->health);
+    health_end(self->health);
+    self->health_ns = clock_deadline_ns(HEALTH_PERIOD_MS);
+    if (self->reader)
+        tell_state(self);
+}
+
 static void detach(struct reader_actor *self)
 {
     streams_end_all(self->streams, self->worker, STATUS_SNAPSHOT_EXPIRED);
@@ -168,7 +193,7 @@ static int attach(struct reader_actor *self, const struct hello *hello)
     self->epoch = hello->writer_epoch;
     self->complained = false;
     self->attaches++;
-    tell_state(self);
+    report(self);
     actor_ready(&self->ready_fd);
     self->was_ready = true;
     return STATUS_OK;
@@ -249,31 +274,6 @@ static void notice_connection(struct reader_actor *self)
         return;
     self->connection = worker_connection(self->worker);
     streams_end_all(self->streams, self->worker, STATUS_OK);
-}
-
-static void report(struct reader_actor *self)
-{
-    struct batches_counters *reads = batches_counters(self->batches);
-    const struct streams_counters *lists = streams_counters(self->streams);
-    health_begin(self->health, self->end_ns ? "draining" : self->reader ? "ready" : "starting");
-    health_text(self->health, "path", self->settings->path);
-    health_number(self->health, "messages", (double)reads->messages);
-    health_number(self->health, "requests", (double)reads->requests);
-    health_number(self->health, "refused", (double)reads->refused);
-    health_number(self->health, "attaches", (double)self->attaches);
-    health_number(self->health, "bad_messages", (double)worker_bad_messages(self->worker));
-    health_number(self->health, "backlog_bytes", (double)worker_backlog_bytes(self->worker));
-    health_number(self->health, "streams_open", (double)streams_count(self->streams));
-    health_number(self->health, "streams_opened", (double)lists->opened);
-    health_number(self->health, "streams_refused", (double)lists->refused);
-    health_number(self->health, "streams_cancelled", (double)lists->cancelled);
-    health_number(self->health, "streams_expired", (double)lists->expired);
-    health_number(self->health, "stream_pieces", (double)lists->pieces);
-    latency_report(&reads->latency, self->health);
-    health_end(self->health);
-    self->health_ns = clock_deadline_ns(HEALTH_PERIOD_MS);
-    if (self->reader)
-        tell_state(self);
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -81,9 +81,11 @@ static void say_hello(struct scene *scene, uint16_t flags, uint64_t writer_epoch
 /* The next message that is no heartbeat. */
 static void receive(struct scene *scene)
 {
+    int heartbeats = 0;
     do {
         scene->size = BODY_BYTES_MOST;
         assert_true(stage_receives(&scene->stage, &scene->envelope, scene->body, &scene->size));
+        assert_true(heartbeats++ < STAGE_PATIENCE_MS / 1000);
     } while (scene->envelope.type == MESSAGE_HEARTBEAT);
     scene->replies = NULL;
     scene->count = 0;
