@@ -163,11 +163,13 @@ static void take_control(struct route *route, struct client *client, struct rout
 
 static void take_credit(struct route *route, struct client *client, const struct envelope *envelope, int64_t now_ns)
 {
+    if (!(envelope->flags & ENVELOPE_STREAM)) {
+        credit_ask(route, client, envelope->first, envelope->bytes, now_ns);
+        return;
+    }
     struct ticket *ticket = ticket_find_read(route, client, envelope->first);
     if (ticket && ticket->stream) {
         credit_stream(route, ticket, envelope->bytes);
-    } else if (!(envelope->flags & ENVELOPE_STREAM)) {
-        credit_ask(route, client, envelope->first, envelope->bytes, now_ns);
     }
 }
 
