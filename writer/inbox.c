@@ -13,8 +13,9 @@ enum { MESSAGES_MOST = 2 * LIMIT_GROUP_REQUESTS, SPARE_MOST = 64 };
 
 struct entry {
     struct write_message message; /* first */
-    struct worker_message wire;
+    struct worker_message wire;   /* once decoded, the envelope alone */
     struct arena *arena;
+    size_t bytes;
     int64_t arrived_ns;
 };
 
@@ -105,6 +106,16 @@ static int decode(struct entry *entry)
     return message->replies ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
+/* The requests have been copied: the body would only stand in memory twice. */
+static void free_body(struct entry *entry)
+{
+    const struct envelope envelope = entry->wire.envelope;
+
+    entry->bytes = entry->wire.body.size;
+    worker_message_free(&entry->wire);
+    entry->wire.envelope = envelope;
+}
+
 void inbox_add(struct inbox *inbox, struct worker *worker, struct worker_message *wire)
 {
     struct entry *entry = take_entry(inbox);
@@ -117,7 +128,8 @@ void inbox_add(struct inbox *inbox, struct worker *worker, struct worker_message
         status = decode(entry);
     }
     if (status == STATUS_OK) {
-        inbox->bytes += entry->wire.body.size;
+        free_body(entry);
+        inbox->bytes += entry->bytes;
         inbox->messages[inbox->count++] = &entry->message;
         return;
     }
@@ -176,7 +188,7 @@ void inbox_answer(struct inbox *inbox, struct worker *worker)
         }
         inbox_reply(worker, &entry->wire, message->replies, message->count);
         latency_add(&inbox->counters.latency, now_ns - entry->arrived_ns);
-        inbox->bytes -= entry->wire.body.size;
+        inbox->bytes -= entry->bytes;
         give_entry(inbox, entry);
     }
     inbox->count = left;

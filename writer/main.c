@@ -202,21 +202,24 @@ static int open_writer(const struct settings *settings, struct lock *lock, struc
         status = writer_new(&storage, &writer_options, writer, failure);
     if (status == STATUS_OK && storage_options.after_failed_sync)
         lock_mark_failed_sync(lock, false);
-    return status;
+    /* The lock is ours, so what is busy is some other program's transaction, and that passes. */
+    return status == STATUS_BUSY ? STATUS_IO_ERROR : status;
 }
 
-/* Would the next attempt fail the same way? */
-static bool is_lasting(int status)
-{
-    return status != STATUS_IO_ERROR && status != STATUS_NO_MEMORY && status != STATUS_STORAGE_FULL;
-}
-
-static int give_up(const struct lock *lock, int status, const struct failure *failure)
+/* The exit code that says whether another attempt may fare better. */
+static int give_up(int status, const struct failure *failure)
 {
     actor_log(LOG_LEVEL_ERROR, "%s", failure->message);
-    if (status == STORAGE_UNKNOWN && lock)
+    switch (status) {
+    case STORAGE_UNKNOWN:
         return ACTOR_EXIT_FAILED_SYNC;
-    return is_lasting(status) ? ACTOR_EXIT_REFUSED : ACTOR_EXIT_FAILED;
+    case STATUS_IO_ERROR:
+    case STATUS_NO_MEMORY:
+    case STATUS_STORAGE_FULL:
+        return ACTOR_EXIT_FAILED;
+    default:
+        return ACTOR_EXIT_REFUSED;
+    }
 }
 
 static int serve(const struct settings *settings, struct lock *lock, struct writer *writer, int signal_fd)
@@ -239,7 +242,7 @@ static int serve(const struct settings *settings, struct lock *lock, struct writ
         lock_mark_failed_sync(lock, true);
         return ACTOR_EXIT_FAILED_SYNC;
     default:
-        return give_up(lock, failure.status, &failure);
+        return give_up(failure.status, &failure);
     }
 }
 
@@ -257,7 +260,7 @@ static int run(const struct settings *settings, int signal_fd)
         status = open_writer(settings, lock, &writer, &failure);
     if (status == STORAGE_UNKNOWN)
         lock_mark_failed_sync(lock, true);
-    code = status == STATUS_OK ? serve(settings, lock, writer, signal_fd) : give_up(lock, status, &failure);
+    code = status == STATUS_OK ? serve(settings, lock, writer, signal_fd) : give_up(status, &failure);
     writer_free(&writer);
     if (code == ACTOR_EXIT_OK)
         say_stopped(lock, settings);

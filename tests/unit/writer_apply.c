@@ -81,6 +81,25 @@ static void test_a_failing_request_fails_alone(void **state)
     assert_int_equal(run_request(f, "s", 1, 2, requests[1]).status, STATUS_OK);
 }
 
+static void test_passing_answers_are_not_recorded(void **state)
+{
+    struct fixture *f = *state;
+    struct request requests[] = {save_request("a"), save_request("poison"), save_request("b")};
+    struct write_message *message = session_message(f, "s", 1, 1, requests, 3);
+
+    faults.poison_id = "poison";
+    faults.poison_status = STATUS_KEYS_EXHAUSTED;
+    faults.poison_is_answer = true;
+    run_one(f, message);
+    assert_int_equal(message->replies[0].status, STATUS_OK);
+    assert_int_equal(message->replies[1].status, STATUS_KEYS_EXHAUSTED);
+    assert_true(message->replies[1].retry_after_ms > 0);
+    assert_int_equal(message->replies[2].status, STATUS_OUT_OF_ORDER);
+    assert_int_equal(message->replies[2].number, 2);
+    faults.poison_id = NULL;
+    assert_int_equal(run_request(f, "s", 1, 2, requests[1]).status, STATUS_OK);
+}
+
 static void test_a_failed_commit_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -309,6 +328,19 @@ static void test_groups_are_bounded_in_bytes(void **state)
     assert_int_equal(message->replies[2].status, STATUS_OK);
 }
 
+static void test_groups_are_bounded_in_time(void **state)
+{
+    struct fixture *f = *state;
+    struct request requests[] = {save_request("a"), save_request("b"), save_request("c")};
+    struct write_message *message = session_message(f, "s", 1, 1, requests, 3);
+
+    faults.apply_ns = (LIMIT_GROUP_MS + 1) * NS_PER_MS;
+    assert_int_equal(writer_run(f->writer, &message, 1), STATUS_OK);
+    assert_int_equal(message->settled, 1);
+    run_one(f, message);
+    assert_int_equal(message->replies[2].revision, 3);
+}
+
 static void test_handles_without_a_session_need_no_record(void **state)
 {
     struct fixture *f = *state;
@@ -336,6 +368,7 @@ int main(void)
         TEST(test_copies_in_one_group),
         TEST(test_nothing_but_copies_takes_no_transaction),
         TEST(test_a_failing_request_fails_alone),
+        TEST(test_passing_answers_are_not_recorded),
         TEST(test_a_failed_commit_changes_nothing),
         TEST(test_an_unknown_commit_answers_nothing),
         TEST(test_late_requests_are_not_applied),
@@ -349,6 +382,7 @@ int main(void)
         TEST(test_a_damaged_log_evicts_everybody),
         TEST(test_groups_are_bounded),
         TEST(test_groups_are_bounded_in_bytes),
+        TEST(test_groups_are_bounded_in_time),
         TEST(test_handles_without_a_session_need_no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,9 +21,14 @@ static int apply(struct storage *storage, const struct storage_caller *caller, c
                  struct reply *reply, struct arena *arena)
 {
     if (faults.poison_id && span_equal(request->id, span_text(faults.poison_id))) {
+        *reply = (struct reply){.status = faults.poison_status};
+        if (faults.poison_is_answer)
+            return STATUS_OK;
         real->rollback(storage);
         return faults.poison_status;
     }
+    for (int64_t until_ns = clock_boot_ns() + faults.apply_ns; clock_boot_ns() < until_ns;)
+        continue;
     return real->apply(storage, caller, request, reply, arena);
 }
 

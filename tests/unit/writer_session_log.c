@@ -218,16 +218,19 @@ static void test_clocks_of_another_boot_say_nothing(void **state)
 
     close_one(f);
     settle(decide(f, 2, 1, 1, NOW), samples[1]);
+    settle(decide(f, 3, 1, 1, NOW), samples[1]);
     commit(f, NOW);
     assert_true(restart(f, other, 0, 10000)); /* ten seconds after the boot */
     assert_int_equal(decide(f, 1, 1, 2, 10000).status, STATUS_BELOW_FLOOR);
     assert_outcome(decide(f, 2, 1, 1, 10000), samples[1]);
     commit(f, 10000);
     commit(f, (LIMIT_DEADLINE_S + 20) * 1000);
+    assert_int_equal(f->table->count, 2);
+    commit(f, 86400000 + 5000); /* the third one was last used before this boot */
     assert_int_equal(f->table->count, 1);
     commit(f, 86400000 + 20000);
     assert_int_equal(f->table->count, 0);
-    assert_int_equal(f->table->counter, 2);
+    assert_int_equal(f->table->counter, 3);
 }
 
 static void test_evicted_ones_stay_away(void **state)
