@@ -107,6 +107,7 @@ int worker_new(const char *client_endpoint, struct worker **worker, struct failu
     return STATUS_OK;
 
 no_connection:
+    zmq_socket_monitor(self->socket, NULL, 0);
     zmq_close(self->monitor);
 no_monitor:
     zmq_close(self->socket);
@@ -126,6 +127,7 @@ void worker_free(struct worker **worker)
     if (!self)
         return;
     send_queue_clear(&self->queue);
+    zmq_socket_monitor(self->socket, NULL, 0); /* or libzmq goes on writing to a reader that is gone */
     zmq_close(self->monitor);
     zmq_close(self->socket);
     zmq_ctx_term(self->context);
