@@ -1,0 +1,114 @@
+/*
+ * main.c - the stigstore command: finds the verb and runs it.
+ */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct cli_verb cli_verbs[] = {
+    {"serve", "run the service in the foreground", cli_serve},
+    {"put", "save a resource", cli_put},
+    {"get", "print a resource's bytes", cli_get},
+    {"stat", "print a resource's metadata", cli_stat},
+    {"list", "list the resources of a kind", cli_list},
+    {"count", "count the resources of a kind", cli_count},
+    {"delete", "delete one resource, a prefix or a kind", cli_delete},
+    {"audit", "save, get, list or delete archived versions", cli_audit},
+    {"import", "load resources and versions from a file", cli_import},
+    {"export", "write resources and versions to a file", cli_export},
+    {"backup", "copy the store while it is in use", cli_backup},
+    {"restore", "put a backup in place of the store", cli_restore},
+    {"verify", "check the database file", cli_verify},
+    {"status", "show the service's actors and counters", cli_status},
+    {"demo", "a tour on a temporary store", cli_demo},
+    {"version", "print the version", cli_version},
+    {NULL, NULL, NULL},
+};
+
+static const char *const main_name = "stigstore";
+
+static char *help_text(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) {
+        return (char *)(uintptr_t)text;
+    }
+    char *out = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&out, &size);
+    if (!memory) {
+        return NULL;
+    }
+    fputs("Verbs (`stigstore VERB --help` says more):\n", memory);
+    for (const struct cli_verb *verb = cli_verbs; verb->name; verb++) {
+        fprintf(memory, "  %-9s %s\n", verb->name, verb->summary);
+    }
+    fputs("\nExit codes: 0 done; 1 not found; 2 usage; 3 conflict; 4 try again later; 5 failed;\n"
+          "6 not known whether it was applied (retry with the same idempotency key).",
+          memory);
+    return fclose(memory) ? NULL : out;
+}
+
+struct main_input {
+    int verb_at;
+};
+
+static error_t parse_main(int key, char *argument, struct argp_state *state)
+{
+    struct main_input *input = state->input;
+    (void)argument;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        return 0;
+    case ARGP_KEY_ARG:
+        input->verb_at = state->next - 1;
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_usage(state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct cli_verb *find_verb(const char *name)
+{
+    for (const struct cli_verb *verb = cli_verbs; verb->name; verb++) {
+        if (strcmp(verb->name, name) == 0) {
+            return verb;
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&cli_common_argp, 0, "Options of every verb that opens a store:", 1},
+                                                 {NULL, 0, NULL, 0}};
+    static const struct argp argp = {
+        NULL, parse_main, "VERB [ARGUMENT...]", "A resource store for one host.\v", children, help_text, NULL};
+    struct main_input input = {0};
+    argp_err_exit_status = CLI_USAGE;
+    argv[0] = (char *)(uintptr_t)main_name;
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
+
+    const struct cli_verb *verb = find_verb(argv[input.verb_at]);
+    if (!verb) {
+        cli_error("no verb '%s'; `stigstore --help` lists them", argv[input.verb_at]);
+        return CLI_USAGE;
+    }
+    char name[64];
+    snprintf(name, sizeof(name), "stigstore %s", verb->name);
+    argv[input.verb_at] = name;
+    return verb->run(argc - input.verb_at, argv + input.verb_at);
+}
+
+int cli_version(int argc, char **argv)
+{
+    static const struct argp argp = {.doc = "Prints the version."};
+    cli_parse_plain(&argp, argc, argv, NULL);
+    printf("%s\n", stigstore_version());
+    return cli_finish(CLI_OK);
+}
