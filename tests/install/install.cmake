@@ -1,0 +1,4 @@
+if(NOT STIGSTORE_SANITIZE) # callers would have to link the sanitizers' runtimes
+  add_test(NAME install COMMAND ${CMAKE_SOURCE_DIR}/tests/install/install.sh ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+  set_tests_properties(install PROPERTIES TIMEOUT 120)
+endif()
