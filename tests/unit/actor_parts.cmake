@@ -6,7 +6,9 @@ if(TARGET actor)
     LIBRARIES actor)
 endif()
 if(TARGET stigstore-reader)
-  stigstore_test(actor_reader SOURCES ${CMAKE_CURRENT_LIST_DIR}/actor_reader.c ${CMAKE_CURRENT_LIST_DIR}/actor_stage.c
-    LIBRARIES actor storage)
-  add_dependencies(actor_reader stigstore-reader)
+  foreach(part reader reader_lists)
+    stigstore_test(actor_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/actor_${part}.c
+      ${CMAKE_CURRENT_LIST_DIR}/actor_scene.c ${CMAKE_CURRENT_LIST_DIR}/actor_stage.c LIBRARIES actor storage)
+    add_dependencies(actor_${part} stigstore-reader)
+  endforeach()
 endif()
