@@ -201,6 +201,15 @@ static int step_backup(struct local_writes *writes, const struct call *call, boo
     return status;
 }
 
+static uint64_t revision_now(const struct local_writes *writes)
+{
+    struct storage *storage = writer_storage(writes->writer);
+    struct storage_counters counters;
+
+    storage->ops->counters(storage, &counters);
+    return counters.revision;
+}
+
 static void run_backup(struct local_writes *writes)
 {
     struct call *call = call_list_first(&writes->backups);
@@ -219,6 +228,8 @@ static void run_backup(struct local_writes *writes)
     } else {
         reply.status = step_backup(writes, call, &done, &failure);
         reply.message = span_text(failure.message);
+        if (done)
+            reply.revision = revision_now(writes); /* the copy took in every group until its last step */
     }
     if (reply.status == STORAGE_UNKNOWN) {
         drop_writer(writes);
