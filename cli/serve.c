@@ -171,6 +171,7 @@ static int run(const struct serve_config *config, const struct numbers *numbers,
         .ready_fd = ready_fd,
         .log = {print_line, NULL},
     };
+    actor_set_name("stigstore serve");
     greet(config);
     switch (supervisor_run(&supervisor)) {
     case 0:
