@@ -80,11 +80,38 @@ static int bind_doors(struct broker *broker, struct failure *failure)
     return status;
 }
 
+/* A ROUTER of its own: keys and domain would hold for the local clients too. */
+static int bind_far(struct broker *broker, struct failure *failure)
+{
+    static const char scheme[] = "tcp://";
+    const char *listen = broker->options.listen;
+    if (strncmp(listen, scheme, sizeof scheme - 1) != 0) {
+        return failure_set(failure, STATUS_INVALID_ARGUMENT, "not tcp://HOST:PORT: %s", listen);
+    }
+    int status = remote_open(broker->context, broker->options.keys, &broker->remote, failure);
+    struct door_options options = {
+        .name = "far",
+        .message_bytes = broker->limits.max_message_bytes,
+        .send_mark = CLIENT_SEND_MARK,
+        .receive_mark = CLIENT_RECEIVE_MARK,
+        .secure = remote_secure,
+        .secure_context = &broker->remote,
+    };
+    broker->far.remote = true;
+    if (status == STATUS_OK) {
+        status = door_open(broker->context, listen, &options, &broker->far, failure);
+    }
+    if (status == STATUS_OK && door_endpoint(&broker->far, broker->listening, sizeof broker->listening)) {
+        actor_log(LOG_LEVEL_NOTICE, "listening on %s", broker->listening);
+    }
+    return status;
+}
+
 int broker_new(const struct broker_options *options, struct broker **out, struct failure *failure)
 {
     *out = NULL;
-    if (options->listen || options->keys) {
-        return failure_set(failure, STATUS_UNSUPPORTED, "listening on tcp is not supported: %s",
+    if (!options->listen != !options->keys) {
+        return failure_set(failure, STATUS_INVALID_ARGUMENT, "--listen and --keys go together: %s is alone",
                            options->listen ? options->listen : options->keys);
     }
     struct broker *broker = calloc(1, sizeof *broker);
@@ -96,6 +123,9 @@ int broker_new(const struct broker_options *options, struct broker **out, struct
     int status = make_parts(broker, failure);
     if (status == STATUS_OK) {
         status = bind_doors(broker, failure);
+    }
+    if (status == STATUS_OK && options->listen) {
+        status = bind_far(broker, failure);
     }
     if (status != STATUS_OK) {
         broker_free(&broker);
@@ -113,6 +143,8 @@ void broker_free(struct broker **pointer)
     }
     door_close(&broker->local);
     door_close(&broker->workers);
+    door_close(&broker->far);
+    remote_close(&broker->remote);
     if (broker->context) {
         zmq_ctx_term(broker->context);
     }
@@ -128,7 +160,20 @@ void broker_free(struct broker **pointer)
 
 /* ---- the loop ---- */
 
-enum poll_item { ITEM_WORKERS, ITEM_CLIENTS, ITEM_WORKER_EVENTS, ITEM_CLIENT_EVENTS, ITEM_SIGNAL, ITEM_RETURNS, ITEMS };
+enum poll_item {
+    ITEM_WORKERS,
+    ITEM_CLIENTS,
+    ITEM_WORKER_EVENTS,
+    ITEM_CLIENT_EVENTS,
+    ITEM_SIGNAL,
+    ITEM_RETURNS,
+    ITEMS_LOCAL,
+    ITEM_FAR = ITEMS_LOCAL,
+    ITEM_FAR_EVENTS,
+    ITEM_ZAP,
+    ITEM_KEYS,
+    ITEMS_MOST
+};
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -153,8 +198,8 @@ static void wait_for_something(struct broker *broker, zmq_pollitem_t *items, boo
             parcel_pool_arm(broker->pool);
         }
     }
-    if (zmq_poll(items, ITEMS, timeout_ms) < 0) {
-        for (unsigned i = 0; i < ITEMS; i++) {
+    if (zmq_poll(items, broker->options.listen ? ITEMS_MOST : ITEMS_LOCAL, timeout_ms) < 0) {
+        for (unsigned i = 0; i < ITEMS_MOST; i++) {
             items[i].revents = 0;
         }
     }
@@ -175,7 +220,25 @@ static void take_signal(struct broker *broker)
     broker_act(broker);
 }
 
-/* Events before messages: what a worker that has gone had goes to the next one in order. */
+/* Keys before messages: a key that was taken back counts at once. */
+static bool take_from_far(struct broker *broker, const zmq_pollitem_t *items)
+{
+    bool more = false;
+    if (items[ITEM_KEYS].revents) {
+        keys_refresh(broker->remote.keys);
+    }
+    if (items[ITEM_ZAP].revents) {
+        remote_answer(&broker->remote);
+    }
+    if (items[ITEM_FAR].revents) {
+        more = broker_receive_clients(broker, &broker->far);
+    }
+    if (items[ITEM_FAR_EVENTS].revents) {
+        broker_take_events(broker, &broker->far);
+    }
+    return more;
+}
+
 static bool take_what_came(struct broker *broker, const zmq_pollitem_t *items)
 {
     bool more = false;
@@ -198,6 +261,9 @@ static bool take_what_came(struct broker *broker, const zmq_pollitem_t *items)
     if (items[ITEM_CLIENT_EVENTS].revents) {
         broker_take_events(broker, &broker->local);
     }
+    if (broker->options.listen) {
+        more |= take_from_far(broker, items);
+    }
     broker_act(broker);
     return more;
 }
@@ -212,20 +278,36 @@ static void take_time(struct broker *broker)
     broker_act(broker);
     if (now_ns >= broker->health_ns) {
         broker_report_health(broker);
+        if (broker->options.listen) {
+            keys_refresh(broker->remote.keys);
+        }
         broker->health_ns = now_ns + HEALTH_PERIOD_MS * NS_PER_MS;
     }
 }
 
+static void fill_items(struct broker *broker, zmq_pollitem_t items[ITEMS_MOST])
+{
+    void *const sockets[ITEMS_MOST] = {
+        [ITEM_WORKERS] = broker->workers.socket,
+        [ITEM_CLIENTS] = broker->local.socket,
+        [ITEM_WORKER_EVENTS] = broker->workers.monitor,
+        [ITEM_CLIENT_EVENTS] = broker->local.monitor,
+        [ITEM_FAR] = broker->far.socket,
+        [ITEM_FAR_EVENTS] = broker->far.monitor,
+        [ITEM_ZAP] = broker->remote.zap,
+    };
+    for (unsigned i = 0; i < ITEMS_MOST; i++) {
+        items[i] = (zmq_pollitem_t){.socket = sockets[i], .fd = -1, .events = ZMQ_POLLIN};
+    }
+    items[ITEM_SIGNAL].fd = broker->options.signal_fd;
+    items[ITEM_RETURNS].fd = parcel_pool_fd(broker->pool);
+    items[ITEM_KEYS].fd = broker->remote.keys ? keys_fd(broker->remote.keys) : -1;
+}
+
 void broker_run(struct broker *broker)
 {
-    zmq_pollitem_t items[ITEMS] = {
-        [ITEM_WORKERS] = {.socket = broker->workers.socket, .events = ZMQ_POLLIN},
-        [ITEM_CLIENTS] = {.socket = broker->local.socket, .events = ZMQ_POLLIN},
-        [ITEM_WORKER_EVENTS] = {.socket = broker->workers.monitor, .events = ZMQ_POLLIN},
-        [ITEM_CLIENT_EVENTS] = {.socket = broker->local.monitor, .events = ZMQ_POLLIN},
-        [ITEM_SIGNAL] = {.fd = broker->options.signal_fd, .events = ZMQ_POLLIN},
-        [ITEM_RETURNS] = {.fd = parcel_pool_fd(broker->pool), .events = ZMQ_POLLIN},
-    };
+    zmq_pollitem_t items[ITEMS_MOST];
+    fill_items(broker, items);
     actor_ready(&broker->options.ready_fd);
     for (bool more = false; !broker->finished;) {
         take_time(broker);

@@ -109,7 +109,10 @@ static uint32_t verb_of(struct parcel *parcel)
 
 static void take_from_client(struct broker *broker, const struct peer *peer, struct incoming *incoming, int64_t now_ns)
 {
-    struct route_message message = {.role = ROLE_ADMIN};
+    struct route_message message = {.role = ROLE_ADMIN, .remote = peer->door->remote};
+    if (message.remote) {
+        message.role = remote_identify(&broker->remote, &incoming->first, message.principal);
+    }
     if (is_probe(incoming)) {
         route_client_probe(broker->route, peer->slot);
         return;

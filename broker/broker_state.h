@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/door.h"
 #include "broker/peers.h"
+#include "broker/remote.h"
 #include "broker/route.h"
 
 enum { SLOW_RETRY_MS = 10, RECEIVE_BATCH = 256 };
@@ -14,7 +15,9 @@ enum { SLOW_RETRY_MS = 10, RECEIVE_BATCH = 256 };
 struct broker {
     struct broker_options options;
     void *context;
-    struct door local, workers;
+    struct door local, workers, far; /* far: from other hosts */
+    struct remote remote;
+    char listening[256]; /* where `far` is bound; "": nowhere */
     struct peers *client_peers, *worker_peers;
     struct parcel_pool *pool;
     struct route *route;

@@ -140,6 +140,9 @@ static json_t *json_of_broker(const struct broker *broker, const struct route_vi
     json_object_set_new(object, "pid", json_integer(getpid()));
     json_object_set_new(object, "life", json_of_life(broker->life));
     json_object_set_new(object, "state", json_string(state_name(view)));
+    json_object_set_new(object, "listen", json_string(broker->listening));
+    json_object_set_new(object, "keys_admitted", json_integer((json_int_t)broker->remote.admitted));
+    json_object_set_new(object, "keys_refused", json_integer((json_int_t)broker->remote.refused));
     json_object_set_new(object, "uptime_ms", json_integer((clock_boot_ns() - broker->started_ns) / NS_PER_MS));
     json_object_set_new(object, "load", json_of_numbers(numbers, list_gauges(view, numbers)));
     json_object_set_new(object, "latency", json_of_numbers(numbers, list_latencies(view, numbers)));

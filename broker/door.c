@@ -50,6 +50,11 @@ int door_open(void *context, const char *endpoint, const struct door_options *op
     return STATUS_IO_ERROR;
 }
 
+bool door_endpoint(const struct door *door, char *out, size_t out_bytes)
+{
+    return zmq_getsockopt(door->socket, ZMQ_LAST_ENDPOINT, out, &out_bytes) == 0;
+}
+
 void door_close(struct door *door)
 {
     if (door->socket) {

@@ -24,6 +24,8 @@ struct door {
 
 int door_open(void *context, const char *endpoint, const struct door_options *options, struct door *door,
               struct failure *failure);
+/* Where it is bound, with the port that was chosen for "*". */
+bool door_endpoint(const struct door *door, char *out, size_t out_bytes);
 /* What was sent lingers until the context ends, for 2 s at most. Null-safe. */
 void door_close(struct door *door);
 

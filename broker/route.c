@@ -248,6 +248,7 @@ void route_refuse(struct route *route, struct client *client, const struct refus
                                                   : 0,
         .first = refused->first,
         .piece = refused->pieces,
+        .attempt = refused->attempt,
         .status = status,
         .retry_after_ms = retry_after(route, status),
     };

@@ -144,7 +144,8 @@ void route_to_client(struct route *route, struct client *client, const struct en
 struct refused {
     uint8_t type;
     bool stream;
-    uint32_t pieces; /* of the list so far */
+    uint32_t pieces;  /* of the list so far */
+    uint32_t attempt; /* how often it was handed out */
     uint64_t first;
 };
 void route_refuse(struct route *route, struct client *client, const struct refused *refused, int32_t status);

@@ -165,7 +165,11 @@ void ticket_orphan(struct route *route, struct ticket *ticket)
 
 static struct refused refused_of(const struct ticket *ticket)
 {
-    return (struct refused){ticket->type, ticket->stream, ticket->pieces, ticket->first};
+    return (struct refused){.type = ticket->type,
+                            .stream = ticket->stream,
+                            .pieces = ticket->pieces,
+                            .attempt = ticket->attempt,
+                            .first = ticket->first};
 }
 
 void ticket_end(struct route *route, struct ticket *ticket, int32_t status)

@@ -27,13 +27,17 @@ void raw_broker_again(struct raw_broker *broker)
     char number[16];
     assert_int_equal(pipe(ready), 0);
     snprintf(number, sizeof number, "%d", ready[1]);
-    const char *const arguments[] = {"stigstore-broker", "--endpoint", broker->endpoint, "--ready-fd", number, NULL};
+    const char *arguments[10] = {"stigstore-broker", "--endpoint", broker->endpoint, "--ready-fd", number};
+    if (broker->keys) {
+        const char *const more[] = {"--listen", "tcp://127.0.0.1:*", "--keys", broker->keys};
+        memcpy(arguments + 5, more, sizeof more);
+    }
     broker->pid = process_start(arguments, -1, -1, ready[1]);
     close(ready[1]);
     wait_for_ready(ready[0]);
 }
 
-void raw_broker_start(struct raw_broker *broker)
+void raw_broker_prepare(struct raw_broker *broker)
 {
     memset(broker, 0, sizeof *broker);
     broker->folder = folder_new();
@@ -41,6 +45,11 @@ void raw_broker_start(struct raw_broker *broker)
     assert_non_null(broker->context);
     snprintf(broker->endpoint, sizeof broker->endpoint, "ipc://%s/b.sock", broker->folder);
     snprintf(broker->workers, sizeof broker->workers, "%s.workers", broker->endpoint);
+}
+
+void raw_broker_start(struct raw_broker *broker)
+{
+    raw_broker_prepare(broker);
     raw_broker_again(broker);
 }
 
@@ -80,7 +89,7 @@ static void set_int(void *socket, int option, int value)
     assert_int_equal(zmq_setsockopt(socket, option, &value, sizeof value), 0);
 }
 
-void *raw_dealer(struct raw_broker *broker, const char *endpoint, bool probe)
+void *raw_dealer_unconnected(struct raw_broker *broker, bool probe)
 {
     size_t at = 0;
     while (at < RAW_SOCKETS && broker->sockets[at]) {
@@ -95,6 +104,12 @@ void *raw_dealer(struct raw_broker *broker, const char *endpoint, bool probe)
     set_int(socket, ZMQ_SNDTIMEO, WAIT_MS);
     set_int(socket, ZMQ_RECONNECT_IVL, 20);
     set_int(socket, ZMQ_PROBE_ROUTER, probe);
+    return socket;
+}
+
+void *raw_dealer(struct raw_broker *broker, const char *endpoint, bool probe)
+{
+    void *socket = raw_dealer_unconnected(broker, probe);
     assert_int_equal(zmq_connect(socket, endpoint), 0);
     return socket;
 }

@@ -21,11 +21,14 @@ struct raw_broker {
     pid_t pid;
     void *context; /* of the test's own sockets */
     void *sockets[RAW_SOCKETS];
+    const char *keys; /* not NULL: it listens on a port of this host with these */
 };
 
 /* Starts it in a new folder and waits until it serves. */
 void raw_broker_start(struct raw_broker *broker);
-/* Starts it again where it was. */
+/* The folder alone. */
+void raw_broker_prepare(struct raw_broker *broker);
+/* Starts it (again) where it was. */
 void raw_broker_again(struct raw_broker *broker);
 /* SIGTERM; its exit code. */
 int raw_broker_stop(struct raw_broker *broker);
@@ -43,6 +46,8 @@ void raw_message_free(struct raw_message *message);
 void *raw_client(struct raw_broker *broker);
 /* One that neither probes nor waits. */
 void *raw_dealer(struct raw_broker *broker, const char *endpoint, bool probe);
+/* Not connected yet. */
+void *raw_dealer_unconnected(struct raw_broker *broker, bool probe);
 /* WELCOME, then READY. */
 void *raw_worker(struct raw_broker *broker, uint8_t role, uint64_t life, uint64_t epoch);
 void raw_close(struct raw_broker *broker, void **socket);
