@@ -68,6 +68,7 @@ int health_new(const char *endpoint, const char *actor, uint64_t life, struct he
     gethostname(self->host, sizeof self->host - 1);
     self->life = life;
     health_remove_left(endpoint, 0);
+    health_remove_former(endpoint, actor);
     choose_name(self);
     *health = self;
     return STATUS_OK;

@@ -109,6 +109,7 @@ char *health_collect(const char *endpoint, bool *all_fresh)
 
 struct removal {
     pid_t pid;
+    const char *actor; /* with `pid`: only files of this role; NULL: of any */
     int64_t now_ms;
     char host[65];
 };
@@ -118,8 +119,10 @@ static bool is_left(const struct removal *removal, int folder_fd, const char *na
     const char *host = json_string_value(json_object_get(report, "host"));
     json_int_t pid = json_integer_value(json_object_get(report, "pid"));
     bool here = host && strcmp(host, removal->host) == 0;
+    const char *actor = json_string_value(json_object_get(report, "actor"));
+    bool role = !removal->actor || (actor && strcmp(actor, removal->actor) == 0);
     if (removal->pid != 0)
-        return here && pid == removal->pid;
+        return here && pid == removal->pid && role;
     if (here && pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
         return true;
     struct stat info;
@@ -137,9 +140,19 @@ static void remove_one(void *context, int folder_fd, const char *name, json_t *r
     unlinkat(folder_fd, other, 0);
 }
 
-void health_remove_left(const char *endpoint, pid_t pid)
+static void remove_left(const char *endpoint, struct removal removal)
 {
-    struct removal removal = {.pid = pid, .now_ms = clock_wall_ms()};
+    removal.now_ms = clock_wall_ms();
     gethostname(removal.host, sizeof removal.host - 1);
     each_report(endpoint, remove_one, &removal);
+}
+
+void health_remove_left(const char *endpoint, pid_t pid)
+{
+    remove_left(endpoint, (struct removal){.pid = pid});
+}
+
+void health_remove_former(const char *endpoint, const char *actor)
+{
+    remove_left(endpoint, (struct removal){.pid = getpid(), .actor = actor});
 }

@@ -61,7 +61,13 @@ docker start "$(container reader)" >/dev/null
 expect "both are counted" 2 "$(stigstore count skill)"
 docker restart -t 10 "$(container broker)" >/dev/null
 expect "a put after the broker restarted" 3 "$(stigstore put skill three - <<<"three")"
-"${compose[@]}" exec -T broker stigstore status >/dev/null
-echo "ok: status"
+for left in $(seq 60 -1 0); do # each actor reports once in two seconds
+  if report=$(in_broker stigstore status); then
+    echo "ok: status"
+    break
+  fi
+  [ "$left" -gt 0 ] || { echo "FAILED: status"; echo "$report"; exit 1; }
+  sleep 0.5
+done
 "${compose[@]}" down -v
 echo "ok: down"

@@ -247,6 +247,26 @@ static void files_of_the_dead_are_removed(void **state)
     health_free(&writer);
 }
 
+/* Two lives of one container: the second writes under another name when the first one's file seemed another host's. */
+static void files_of_a_former_life_of_the_same_pid_are_removed(void **state)
+{
+    struct place *place = *state;
+    char name[64], text[512], host[65] = "";
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    assert_int_equal(mkdir(place->health, 0700), 0);
+    snprintf(name, sizeof name, "reader-%d-0badcafe.json", getpid());
+    snprintf(text, sizeof text, "{\"actor\":\"reader\",\"state\":\"ready\",\"pid\":%d,\"time_ms\":%lld,\"host\":\"%s\"}",
+             getpid(), (long long)clock_wall_ms(), host);
+    write_report(place, name, text);
+    struct health *writer = new_health(place, "writer");
+    assert_int_equal(files_in(place->health), 3); /* another role's is left alone */
+    struct health *reader = new_health(place, "reader");
+    assert_int_equal(files_in(place->health), 4);
+    health_free(&reader);
+    health_free(&writer);
+    assert_int_equal(files_in(place->health), 0);
+}
+
 static void another_hosts_fresh_file_is_not_replaced(void **state)
 {
     struct place *place = *state;
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(garbage_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(no_folder_is_no_report, setup, teardown),
         cmocka_unit_test_setup_teardown(files_of_the_dead_are_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_of_a_former_life_of_the_same_pid_are_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(another_hosts_fresh_file_is_not_replaced, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
