@@ -36,8 +36,9 @@ static const char *const statement_sql[READ_STATEMENTS] = {
                    " UNION ALL SELECT min(kind) FROM resource_audit WHERE kind > step.kind))"
                    " FROM step WHERE step.kind IS NOT NULL) "
                    "SELECT kind FROM step WHERE kind IS NOT NULL",
-    /* In order of rowid: by the index it would be sorted in memory. */
-    [READ_AUDIT_SCAN] = AUDIT "data" AUDIT_ID "NOT INDEXED WHERE kind = ?1 ORDER BY id",
+    /* By the index, so that the next record of a rare kind is not looked for among all the others. */
+    [READ_AUDIT_SCAN] = AUDIT "data" AUDIT_ID "INDEXED BY resource_audit_resource WHERE kind = ?1"
+                              " ORDER BY resource_id, id",
     [READ_AUDIT_BY_HASH] = AUDIT "data" AUDIT_ID OF_ID "AND version_hash = ?3 " NEWEST,
     [READ_AUDIT_WITHOUT_HASH] = AUDIT "data" AUDIT_ID OF_ID "AND coalesce(version_hash, '') = '' " NEWEST,
     [READ_AUDIT_BY_TAG] = AUDIT "data" AUDIT_ID OF_ID "AND tag = ?3 " NEWEST,

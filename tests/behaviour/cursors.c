@@ -130,7 +130,7 @@ static void a_cursor_over_history(void **state)
     assert_status(END, stigstore_cursor_next(cursor, &item));
     stigstore_cursor_free(&cursor);
 
-    request.operation = STIGSTORE_AUDIT_SCAN; /* of the kind, in order of insertion */
+    request.operation = STIGSTORE_AUDIT_SCAN; /* of the kind, by id, then in order of insertion */
     request.id = TEXT("");
     assert_status(OK, stigstore_cursor_open(store, &request, &cursor, NULL));
     for (unsigned i = 0; i < 5; i++) {

@@ -1,5 +1,6 @@
 /* storage_read_list.c - lists, counts and scans against a plain model: bytewise order, prefixes, `after`, limits. */
 #include "tests/unit/storage_read_fixture.h"
+#include "tests/unit/storage_write_fault.h"
 
 #include <stdlib.h>
 
@@ -197,10 +198,36 @@ static void history_and_audit_scan(void **state)
     assert_int_equal(reply.items[0].data_bytes, 3);
     reply = fixture_ask(fixture, fixture_request(OPERATION_AUDIT_SCAN, "skill", ""));
     assert_int_equal(reply.item_count, 30);
-    for (size_t i = 0; i < 30; i++) {
-        assert_int_equal(reply.items[i].revision, 1 + i / 3 * 4 + i % 3);
-        assert_span_equal(reply.items[i].id, span_text(i / 3 * 4 % 2 == i % 3 % 2 ? "r" : "s"));
+    for (size_t i = 0; i < 30; i++) { /* by id, and of each id the oldest first */
+        assert_int_equal(reply.items[i].revision, i < 20 ? 1 + 2 * i : 2 + 4 * (i - 20));
+        assert_span_equal(reply.items[i].id, span_text(i < 20 ? "r" : "s"));
     }
+}
+
+/* A page of the list must not wait while records of another kind are passed over. */
+static void a_rare_kind_is_found_without_reading_the_rest(void **state)
+{
+    struct fixture *fixture = *state;
+    struct storage_scan *scan;
+    struct item item;
+    uint64_t revision;
+    unsigned found = 0;
+    for (int i = 0; i < 3; i++) {
+        fixture_archive(fixture, "rare", "r", "", "", "2024-01-01 00:00:00", span_text("x"));
+        fixture_run(fixture, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+                             " INSERT INTO resource_audit (kind, resource_id, revision, data)"
+                             " SELECT 'common', i, 1, zeroblob(3000) FROM n");
+    }
+    fixture_open(fixture);
+    const struct storage_ops *ops = fixture->storage->ops;
+    struct request list = fixture_request(OPERATION_AUDIT_SCAN, "rare", "");
+    fault.reads = 0;
+    assert_int_equal(ops->scan_open(fixture->storage, &list, &scan, &revision, NULL), STATUS_OK);
+    while (ops->scan_next(scan, &item, fixture->arena, NULL) == STATUS_OK)
+        found++;
+    ops->scan_close(&scan);
+    assert_int_equal(found, 3);
+    assert_in_range(fault.reads, 1, 100);
 }
 
 static void a_scan_is_one_snapshot(void **state)
@@ -240,9 +267,14 @@ static void a_scan_is_one_snapshot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_A_STORE(lists_agree_with_a_model), ON_A_STORE(bounds_may_be_any_bytes),
-        ON_A_STORE(keys_only_brings_no_data), ON_A_STORE(kinds),
-        ON_A_STORE(history_and_audit_scan),   ON_A_STORE(a_scan_is_one_snapshot),
+        ON_A_STORE(lists_agree_with_a_model),
+        ON_A_STORE(bounds_may_be_any_bytes),
+        ON_A_STORE(keys_only_brings_no_data),
+        ON_A_STORE(kinds),
+        ON_A_STORE(history_and_audit_scan),
+        ON_A_STORE(a_scan_is_one_snapshot),
+        ON_A_STORE(a_rare_kind_is_found_without_reading_the_rest),
     };
+    fault_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ static int file_close(sqlite3_file *file)
 }
 static int file_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 at)
 {
+    fault.reads++;
     return real_of(file)->pMethods->xRead(real_of(file), bytes, size, at);
 }
 static int file_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)

@@ -10,6 +10,7 @@ extern struct fault {
     int write_rc, sync_rc;
     int writes_before; /* so many still succeed */
     bool dies;         /* the process ends instead, there and then */
+    unsigned reads;    /* counted */
 } fault;
 
 /* Becomes the default of every connection opened later. */
