@@ -180,7 +180,7 @@ void route_worker_gone(struct route *route, uint32_t slot, int64_t now_ns)
 /* Keeps the old text when there is no memory for the new one. */
 static void copy_text(char **to, struct span text)
 {
-    char *copy = strndup(text.size ? text.data : "", text.size);
+    char *copy = span_string(text);
     if (copy) {
         free(*to);
         *to = copy;

@@ -14,7 +14,7 @@ bool service_is_supported(void)
 static void note_path(struct stigstore *store, const struct hello *hello)
 {
     if (!store->path && memcmp(hello->boot_id, clock_boot_id(), BOOT_ID_BYTES) == 0)
-        store->path = strndup(hello->path.data, hello->path.size);
+        store->path = span_string(hello->path);
 }
 
 /* Another file, or the same restored: the next read goes the way on which that is told. */
@@ -31,7 +31,7 @@ static void note_incarnation(struct stigstore *store, const struct hello *hello)
 static void expect_file(struct stigstore *store, const struct hello *hello)
 {
     struct storage_identity identity = {.device = hello->device, .inode = hello->inode};
-    char *path = strndup(hello->path.data, hello->path.size);
+    char *path = span_string(hello->path);
 
     memcpy(identity.boot_id, hello->boot_id, sizeof(identity.boot_id));
     memcpy(identity.incarnation, hello->incarnation, sizeof(identity.incarnation));

@@ -8,6 +8,7 @@
 #define PROTO_SPAN_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct span {
@@ -19,6 +20,20 @@ struct span {
 static inline struct span span_text(const char *text)
 {
     return (struct span){text, text ? strlen(text) : 0};
+}
+
+/* A C string of its own, for free(); NULL when memory is short. */
+static inline char *span_string(struct span text)
+{
+    char *copy = malloc(text.size + 1);
+    if (!copy) {
+        return NULL;
+    }
+    if (text.size) {
+        memcpy(copy, text.data, text.size);
+    }
+    copy[text.size] = '\0';
+    return copy;
 }
 
 /* Bytewise order as memcmp; a prefix sorts before what it begins. */

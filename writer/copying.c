@@ -48,7 +48,7 @@ void copying_begin(struct copying *copying, struct worker *worker, struct storag
         answer(worker, wire, status, why, 0);
         return;
     }
-    path = strndup(control.argument.data, control.argument.size);
+    path = span_string(control.argument);
     status = path ? storage->ops->backup_open(storage, path, &copying->backup, &failure) : STATUS_NO_MEMORY;
     free(path);
     if (status != STATUS_OK) {
