@@ -1,2 +1,4 @@
-add_test(NAME containers COMMAND ${CMAKE_SOURCE_DIR}/tests/containers/containers.sh)
-set_tests_properties(containers PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE)
+if(NOT STIGSTORE_SANITIZE) # the image is built as it is shipped
+  add_test(NAME containers COMMAND ${CMAKE_SOURCE_DIR}/tests/containers/containers.sh)
+  set_tests_properties(containers PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE)
+endif()
