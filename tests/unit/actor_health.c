@@ -255,8 +255,9 @@ static void files_of_a_former_life_of_the_same_pid_are_removed(void **state)
     assert_int_equal(gethostname(host, sizeof host - 1), 0);
     assert_int_equal(mkdir(place->health, 0700), 0);
     snprintf(name, sizeof name, "reader-%d-0badcafe.json", getpid());
-    snprintf(text, sizeof text, "{\"actor\":\"reader\",\"state\":\"ready\",\"pid\":%d,\"time_ms\":%lld,\"host\":\"%s\"}",
-             getpid(), (long long)clock_wall_ms(), host);
+    snprintf(text, sizeof text,
+             "{\"actor\":\"reader\",\"state\":\"ready\",\"pid\":%d,\"time_ms\":%lld,\"host\":\"%s\"}", getpid(),
+             (long long)clock_wall_ms(), host);
     write_report(place, name, text);
     struct health *writer = new_health(place, "writer");
     assert_int_equal(files_in(place->health), 3); /* another role's is left alone */
