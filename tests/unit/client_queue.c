@@ -5,6 +5,8 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <time.h>
@@ -41,7 +43,7 @@ static int next_status(stigstore_queue *queue, uint64_t *user)
 
 static void submit_save(stigstore_queue *queue, int i, uint64_t *ticket)
 {
-    char id[16], data[16];
+    char id[16], data[24];
     stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = TEXT("k")};
 
     snprintf(id, sizeof(id), "%05d", i);
@@ -78,19 +80,25 @@ static void ten_thousand_calls_are_answered_once_each(void **state)
     stigstore_queue_free(&queue);
 }
 
+/* More bytes than one commit group takes. */
 static void saves_of_one_id_end_with_the_last(void **state)
 {
+    enum { DATA_BYTES = 40000 };
     stigstore_queue *queue = queue_of(store_of(state));
-    char data[16];
+    stigstore_result *result = NULL;
+    char *data = calloc(1, DATA_BYTES);
 
     for (int i = 0; i < 500; i++) {
         stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = TEXT("k"), .id = TEXT("one")};
-        snprintf(data, sizeof(data), "%d", i);
-        request.data = stigstore_text(data);
+        snprintf(data, DATA_BYTES, "%d", i);
+        request.data = (stigstore_bytes){data, DATA_BYTES};
         assert_int_equal(stigstore_submit(queue, &request, 0, NULL), STIGSTORE_OK);
     }
+    free(data);
     assert_int_equal(stigstore_flush(store_of(state), LONG_MS), STIGSTORE_OK);
-    assert_data(store_of(state), "k", "one", "499");
+    assert_int_equal(stigstore_get_resource(store_of(state), TEXT("k"), TEXT("one"), &result), STIGSTORE_OK);
+    assert_string_equal(result->items[0].data.data, "499");
+    stigstore_result_free(&result);
     for (int i = 0; i < 500; i++)
         assert_int_equal(next_status(queue, NULL), STIGSTORE_OK);
     stigstore_queue_free(&queue);
@@ -229,38 +237,68 @@ static void a_signal_handler_ends_a_wait(void **state)
     stigstore_queue_free(&woken_queue);
 }
 
-/* Calls of a queue whose thread only polls are not left behind by threads that call beside it. */
-static void *poll_all(void *context)
-{
-    stigstore_queue *queue = context;
-    struct pollfd descriptor = {.fd = stigstore_queue_fd(queue), .events = POLLIN};
-    stigstore_result *results[16];
-    size_t count, total = 0;
+/* A thread that makes one call that waits each time it is told. */
+struct beside {
+    stigstore *store;
+    sem_t go, done;
+    int rounds;
+};
 
-    while (total < 200 && poll(&descriptor, 1, LONG_MS) == 1) {
-        do {
-            if (stigstore_queue_wait(queue, results, 16, 0, &count) != STIGSTORE_OK)
-                return context;
-            stigstore_results_free(results, count);
-            total += count;
-        } while (count);
+static void *save_when_told(void *context)
+{
+    struct beside *beside = context;
+
+    for (int i = 0; i < beside->rounds; i++) {
+        sem_wait(&beside->go);
+        if (stigstore_save_resource(beside->store, TEXT("k"), TEXT("beside"), TEXT("x"), NULL) != STIGSTORE_OK)
+            return context;
+        sem_post(&beside->done);
     }
-    return total == 200 ? NULL : context;
+    return NULL;
 }
 
+static void poll_for_one(stigstore_queue *queue)
+{
+    struct pollfd descriptor = {.fd = stigstore_queue_fd(queue), .events = POLLIN};
+    stigstore_result *result;
+    size_t count = 0;
+
+    while (count == 0) {
+        assert_int_equal(poll(&descriptor, 1, LONG_MS), 1);
+        assert_int_equal(stigstore_queue_wait(queue, &result, 1, 0, &count), STIGSTORE_OK);
+    }
+    stigstore_result_free(&result);
+}
+
+/* What is submitted while another thread leads the lane, who then leaves, is the descriptor's to tell of. */
 static void a_polled_queue_is_not_forgotten_beside_waiting_calls(void **state)
 {
-    stigstore_queue *queue = queue_of(store_of(state));
+    struct fixture *fixture = *state;
+    const stigstore_options durable = {.struct_size = sizeof(durable)};
+    struct beside beside = {.rounds = 300};
+    stigstore_queue *queue;
     pthread_t thread;
     void *failed;
 
-    assert_int_equal(pthread_create(&thread, NULL, poll_all, queue), 0);
-    for (int i = 0; i < 200; i++) {
+    stigstore_free(&fixture->store);
+    assert_int_equal(stigstore_open(fixture->path, &durable, &fixture->store, NULL), STIGSTORE_OK);
+    beside.store = fixture->store;
+    queue = queue_of(beside.store);
+    sem_init(&beside.go, 0, 0);
+    sem_init(&beside.done, 0, 0);
+    assert_int_equal(pthread_create(&thread, NULL, save_when_told, &beside), 0);
+    for (int i = 0; i < beside.rounds; i++) {
+        sem_post(&beside.go);
+        for (int turn = 0; turn < i % 50; turn++)
+            sched_yield();
         submit_save(queue, i, NULL);
-        save(store_of(state), "k", "beside", "x");
+        poll_for_one(queue);
+        sem_wait(&beside.done);
     }
     pthread_join(thread, &failed);
     assert_null(failed);
+    sem_destroy(&beside.go);
+    sem_destroy(&beside.done);
     stigstore_queue_free(&queue);
 }
 
