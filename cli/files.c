@@ -1,7 +1,6 @@
 /*
- * files.c - the verbs on the whole store: backup, restore, verify, status.
+ * files.c - the verbs on the whole store: backup, restore, verify.
  */
-#include "actor/health.h"
 #include "cli/cli.h"
 #include "storage/file.h"
 
@@ -145,83 +144,4 @@ int cli_verify(int argc, char **argv)
     int code = cli_report_status(CLI_READS, status, 0, failure.message);
     free(path);
     return cli_finish(code);
-}
-
-/* The handle's own report, with the health files of its service's actors beside it. */
-static json_t *status_object(stigstore *store, bool *fresh)
-{
-    char *text = NULL;
-    *fresh = true;
-    if (stigstore_status_json(store, &text) != STIGSTORE_OK) {
-        return NULL;
-    }
-    json_t *object = json_loads(text, 0, NULL);
-    stigstore_memory_free(text);
-    const char *endpoint = json_string_value(json_object_get(object, "endpoint"));
-    if (!endpoint || strncmp(endpoint, "ipc://", 6) != 0) {
-        return object;
-    }
-    char *collected = health_collect(endpoint, fresh);
-    json_t *health = collected ? json_loads(collected, 0, NULL) : NULL;
-    free(collected);
-    if (health) {
-        json_object_set_new(object, "health", health);
-    }
-    return object;
-}
-
-/* `path.to.value<TAB>text`, one a line: easy to read, easy to cut. */
-static void print_lines(const char *path, json_t *value)
-{
-    char name[512];
-    const char *key = NULL;
-    json_t *element = NULL;
-    size_t index = 0;
-    if (json_is_object(value)) {
-        json_object_foreach(value, key, element)
-        {
-            snprintf(name, sizeof(name), "%s%s%s", path, *path ? "." : "", key);
-            print_lines(name, element);
-        }
-    } else if (json_is_array(value)) {
-        json_array_foreach(value, index, element)
-        {
-            snprintf(name, sizeof(name), "%s.%zu", path, index);
-            print_lines(name, element);
-        }
-    } else if (json_is_string(value)) {
-        printf("%s\t%s\n", path, json_string_value(value));
-    } else {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        printf("%s\t%s\n", path, text ? text : "");
-        free(text);
-    }
-}
-
-int cli_status(int argc, char **argv)
-{
-    static const struct argp argp = {
-        .doc =
-            "Shows actors and pids, revision, queue depths, counters, WAL size, latencies, and who holds a snapshot. "
-            "Exits 0 only if the health files are fresh and the service answers, else 4."};
-    cli_parse(&argp, argc, argv, NULL);
-    stigstore *store = cli_open(CLI_READS, 0);
-    bool fresh = false;
-    json_t *object = status_object(store, &fresh);
-    stigstore_free(&store);
-    if (!object) {
-        cli_error("UNAVAILABLE: the service does not answer; try again later");
-        return CLI_LATER;
-    }
-    if (cli_common.json) {
-        json_dumpf(object, stdout, JSON_COMPACT);
-        putchar('\n');
-    } else {
-        print_lines("", object);
-    }
-    json_decref(object);
-    if (!fresh) {
-        cli_error("UNAVAILABLE: an actor's health file is missing or older than %d s", HEALTH_STALE_MS / 1000);
-    }
-    return cli_finish(fresh ? CLI_OK : CLI_LATER);
 }

@@ -144,20 +144,35 @@ static int locate(struct serve_config *config, struct failure *failure)
     return *endpoint ? STATUS_OK : failure_set(failure, STATUS_NO_MEMORY, "out of memory");
 }
 
-static void greet(const struct serve_config *config)
+struct greeting {
+    const struct serve_config *config;
+    const char *program;   /* as a person would type it */
+    bool is_default_store; /* which the command line finds by itself */
+};
+
+static void greet(void *context)
 {
-    const char *endpoint = config->values[SERVE_endpoint];
+    const struct greeting *greeting = context;
+    const char *endpoint = greeting->config->values[SERVE_endpoint], *program = greeting->program;
+    const char *option = greeting->is_default_store ? "" : " --store ";
+    const char *store = greeting->is_default_store ? "" : endpoint;
     printf("stigstore %s serves %s\nlistening on %s\n\ntry, in another terminal:\n"
-           "  echo hello | stigstore put note first --store %s\n"
-           "  stigstore get note first --store %s\n"
-           "  stigstore status --store %s\n",
-           stigstore_version(), config->values[SERVE_db], endpoint, endpoint, endpoint, endpoint);
+           "  echo hello | %s put note first%s%s\n"
+           "  %s get note first%s%s\n"
+           "  %s status%s%s\n",
+           stigstore_version(), greeting->config->values[SERVE_db], endpoint, program, option, store, program, option,
+           store, program, option, store);
     fflush(stdout);
 }
 
-static int run(const struct serve_config *config, const struct numbers *numbers, int ready_fd)
+static int run(const struct serve_config *config, const struct numbers *numbers, bool is_default_store, int ready_fd)
 {
-    char folder[PATH_MAX];
+    char folder[PATH_MAX], program[PATH_MAX + 16] = "stigstore";
+    const char *own = own_folder(folder, sizeof(folder));
+    if (own) {
+        snprintf(program, sizeof(program), "%s/stigstore", own);
+    }
+    struct greeting greeting = {config, program, is_default_store};
     struct supervisor_options supervisor = {
         .database_path = config->values[SERVE_db],
         .endpoint = config->values[SERVE_endpoint],
@@ -167,12 +182,13 @@ static int run(const struct serve_config *config, const struct numbers *numbers,
         .durability_normal = strcmp(config->values[SERVE_durability], "normal") == 0,
         .max_data_bytes = numbers->max_data_bytes,
         .snapshot_seconds = (uint32_t)numbers->snapshot_seconds,
-        .program_dir = own_folder(folder, sizeof(folder)),
+        .program_dir = own,
         .ready_fd = ready_fd,
+        .ready = greet,
+        .ready_context = &greeting,
         .log = {print_line, NULL},
     };
     actor_set_name("stigstore serve");
-    greet(config);
     switch (supervisor_run(&supervisor)) {
     case 0:
         return CLI_OK;
@@ -204,10 +220,11 @@ int cli_serve(int argc, char **argv)
         return cli_finish(CLI_OK);
     }
     status = status == STATUS_OK ? judge(config, &numbers, &failure) : status;
+    bool is_default_store = status == STATUS_OK && !*config->values[SERVE_db] && !*config->values[SERVE_endpoint];
     status = status == STATUS_OK ? locate(config, &failure) : status;
     int code = cli_report_status(CLI_READS, status, 0, failure.message);
     if (code == CLI_OK) {
-        code = run(config, &numbers, input.ready_fd == UINT64_MAX ? -1 : (int)input.ready_fd);
+        code = run(config, &numbers, is_default_store, input.ready_fd == UINT64_MAX ? -1 : (int)input.ready_fd);
     }
     serve_config_clear(config);
     return code;

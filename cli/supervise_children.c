@@ -46,8 +46,17 @@ static void add(struct command *command, const char *name, const char *value)
     command->arguments[command->count++] = value;
 }
 
+static void add_max_data_bytes(struct command *command, const struct supervisor_options *options)
+{
+    if (!options->max_data_bytes)
+        return;
+    snprintf(command->max_data_bytes, sizeof command->max_data_bytes, "%" PRIu64, options->max_data_bytes);
+    add(command, "--max-data-bytes", command->max_data_bytes);
+}
+
 static void add_of_broker(struct command *command, const struct supervisor_options *options)
 {
+    add_max_data_bytes(command, options);
     if (!options->listen || options->listen[0] == '\0')
         return;
     add(command, "--listen", options->listen);
@@ -60,10 +69,7 @@ static void add_of_worker(struct command *command, enum supervise_role role, con
     add(command, "--db", options->database_path);
     if (role == SUPERVISE_WRITER)
         add(command, "--durability", options->durability_normal ? "normal" : "full");
-    if (options->max_data_bytes) {
-        snprintf(command->max_data_bytes, sizeof command->max_data_bytes, "%" PRIu64, options->max_data_bytes);
-        add(command, "--max-data-bytes", command->max_data_bytes);
-    }
+    add_max_data_bytes(command, options);
     if (options->snapshot_seconds) {
         snprintf(command->snapshot_seconds, sizeof command->snapshot_seconds, "%" PRIu32, options->snapshot_seconds);
         add(command, "--snapshot-seconds", command->snapshot_seconds);

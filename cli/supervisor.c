@@ -113,8 +113,8 @@ static void hear_ready(struct supervisor *self, size_t index)
     report(self);
     if (!service_is_ready)
         return;
-    log_line(&self->options->log, LOG_LEVEL_NOTICE, "serving %s at %s", self->options->database_path,
-             self->options->endpoint);
+    if (self->options->ready)
+        self->options->ready(self->options->ready_context);
     actor_ready(&self->ready_fd);
     notify("READY=1");
 }

@@ -26,6 +26,8 @@ struct supervisor_options {
     uint64_t broker_memory_bytes; /* RLIMIT_DATA of the broker; 0: SUPERVISOR_BROKER_MEMORY_BYTES */
     const char *program_dir;      /* where stigstore-broker and the others are; NULL, or not there: $PATH */
     int ready_fd;                 /* gets "READY\n" when broker, writer and a reader are; -1: none */
+    void (*ready)(void *context); /* called at the same moment; NULL: not */
+    void *ready_context;
     struct log_sink log;
 };
 
