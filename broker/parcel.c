@@ -22,6 +22,10 @@ struct parcel_pool {
     atomic_bool armed;
 };
 
+/* What libzmq holds now.  Raised before a frame is lent and lowered first of all when it comes back, so that what was
+ * written to the parcel is there to be read, whatever libzmq does in between. */
+static atomic_size_t lent_count;
+
 struct parcel_pool *parcel_pool_new(void)
 {
     struct parcel_pool *pool = calloc(1, sizeof *pool);
@@ -87,6 +91,8 @@ struct parcel *parcel_pool_returned(struct parcel_pool *pool)
 static void give_back(void *data, void *hint)
 {
     (void)data;
+    size_t lent_before = atomic_fetch_sub(&lent_count, 1);
+    assert(lent_before > 0);
     struct parcel *parcel = hint;
     struct parcel_pool *pool = parcel->pool;
     parcel->next = atomic_load(&pool->returned);
@@ -143,13 +149,23 @@ void parcel_drop(struct parcel *parcel)
     pool->spare_count++;
 }
 
+static bool lend_frame(struct parcel *parcel, zmq_msg_t *frame, void *bytes, size_t size)
+{
+    atomic_fetch_add(&lent_count, 1);
+    if (zmq_msg_init_data(frame, bytes, size, give_back, parcel) != 0) {
+        atomic_fetch_sub(&lent_count, 1);
+        return false;
+    }
+    return true;
+}
+
 static bool lend_body(struct parcel *parcel, zmq_msg_t *envelope, zmq_msg_t *body, size_t size)
 {
     if (zmq_msg_init_size(envelope, ENVELOPE_BYTES) != 0) {
         return false;
     }
     memcpy(zmq_msg_data(envelope), parcel->envelope, ENVELOPE_BYTES);
-    if (zmq_msg_init_data(body, zmq_msg_data(&parcel->body), size, give_back, parcel) != 0) {
+    if (!lend_frame(parcel, body, zmq_msg_data(&parcel->body), size)) {
         zmq_msg_close(envelope);
         return false;
     }
@@ -166,7 +182,7 @@ bool parcel_lend(struct parcel *parcel, zmq_msg_t *envelope, zmq_msg_t *body)
         return false;
     }
     memcpy(zmq_msg_data(body), zmq_msg_data(&parcel->body), size);
-    if (zmq_msg_init_data(envelope, parcel->envelope, ENVELOPE_BYTES, give_back, parcel) != 0) {
+    if (!lend_frame(parcel, envelope, parcel->envelope, ENVELOPE_BYTES)) {
         zmq_msg_close(body);
         return false;
     }
