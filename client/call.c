@@ -76,10 +76,7 @@ int store_run(struct stigstore *store, const struct request *request, uint32_t t
     driver = store_route(store, request->operation);
     if (!driver)
         return result_set(box, STATUS_READ_ONLY, "the store was opened for reading");
-    op_run(store, driver, request, 0, timeout_ms, box);
-    if (driver->is_remote)
-        atomic_store(&store->ask_broker, false);
-    return box->open.status;
+    return op_run(store, driver, request, 0, timeout_ms, box);
 }
 
 /* ---- the public calls ---- */

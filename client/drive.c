@@ -105,6 +105,8 @@ void op_finish(struct op *op)
 {
     struct stigstore *store = op->store;
 
+    if (op->driver->is_remote && !op->call.control_verb)
+        atomic_store(&store->ask_broker, false);
     *(op->previous ? &op->previous->next : &store->ops_first) = op->next;
     *(op->next ? &op->next->previous : &store->ops_last) = op->previous;
     store_tell_rare(store);

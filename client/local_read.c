@@ -5,6 +5,7 @@
 #include "proto/limits.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { BATCH_CALLS = 64, RETRY_MS = 20 };
@@ -90,7 +91,7 @@ static void run_batch(struct local_reads *reads)
     pthread_mutex_unlock(reads->lane.mutex);
     memset(reads->replies, 0, reads->batch_count * sizeof(reads->replies[0]));
     failure.status = pool_answer(reads->options.pool, reads->requests, reads->batch_count, reads->replies, reads->arena,
-                                 reads->options.most_bytes, &failure);
+                                 request_message_bytes((size_t)atomic_load(reads->options.max_data_bytes)), &failure);
     pthread_mutex_lock(reads->lane.mutex);
     settle_batch(reads, &failure);
 }

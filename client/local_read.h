@@ -13,8 +13,8 @@
 struct local_reads_options {
     pthread_mutex_t *mutex;
     struct pool *pool;
-    size_t most_bytes;    /* of one answer */
-    uint64_t piece_bytes; /* of a streamed list */
+    const _Atomic uint64_t *max_data_bytes; /* as it is now; bounds an answer */
+    uint64_t piece_bytes;                   /* of a streamed list */
     /* The file cannot be read here just now: true when somebody else took the call. Mutex held. NULL: nobody does. */
     bool (*elsewhere)(void *context, struct call *call);
     void *context;

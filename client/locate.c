@@ -71,25 +71,6 @@ char *locate_real_path(const char *path)
     return real;
 }
 
-int locate_make_folders(const char *path, struct failure *failure)
-{
-    char folder[PATH_MAX];
-    struct stat at;
-
-    if (strlen(path) >= sizeof(folder))
-        return failure_set(failure, STATUS_INVALID_ARGUMENT, "the path is too long");
-    strcpy(folder, path);
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (stat(folder, &at) != 0 && mkdir(folder, 0700) != 0 && errno != EEXIST) {
-            int status = errno == EACCES || errno == EPERM || errno == EROFS ? STATUS_READ_ONLY : STATUS_IO_ERROR;
-            return failure_set(failure, status, "the folder %s cannot be made: %s", folder, strerror(errno));
-        }
-        *slash = '/';
-    }
-    return STATUS_OK;
-}
-
 /* ---- the default database ---- */
 
 static char *home_folder(void)

@@ -11,8 +11,6 @@
 
 /* The real path as far as it exists, made absolute; from malloc, NULL: no memory or the path is empty. */
 char *locate_real_path(const char *path);
-/* Makes the folders that `path` lies in, mode 0700. */
-int locate_make_folders(const char *path, struct failure *failure);
 
 /* ~/.stigmer/stigmer.sqlite if it exists; else a ~/.stigmer/stigmer.db that is an SQLite file; else the former. From
  * malloc; NULL with *failure. *notice: one line worth telling (a BadgerDB folder is left alone), or "". */

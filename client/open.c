@@ -42,7 +42,7 @@ static int add_queued_reads(struct stigstore *store, struct failure *failure)
 {
     const struct local_reads_options options = {.mutex = &store->hub->mutex,
                                                 .pool = store->pool,
-                                                .most_bytes = request_message_bytes((size_t)store->max_data_bytes),
+                                                .max_data_bytes = &store->max_data_bytes,
                                                 .piece_bytes = LIMIT_PIECE_BYTES};
 
     store->local_driver.lane = local_reads_new(&options);
@@ -135,8 +135,6 @@ static int own_file(struct stigstore *store, const char *path, const struct open
         return failure_set(failure, STATUS_NOT_FOUND, "there is no %s", path);
     if (exists(path) && !has_lock_file(path))
         status = inspect(path, failure);
-    if (status == STATUS_OK && engine_options.create)
-        status = locate_make_folders(path, failure);
     if (status == STATUS_OK)
         status = engine_new(&engine_options, &engine, holder, failure);
     return status == STATUS_OK ? use_engine(store, engine, failure) : status;

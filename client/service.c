@@ -83,7 +83,7 @@ static int add_local_reads(struct stigstore *store, const struct service_options
                                               .max_data_bytes = LIMIT_DATA_BYTES_MOST,
                                               .snapshot_ms = options->snapshot_ms};
     struct local_reads_options reads_options = {.mutex = &store->hub->mutex,
-                                                .most_bytes = request_message_bytes(LIMIT_DATA_BYTES_MOST),
+                                                .max_data_bytes = &store->max_data_bytes,
                                                 .piece_bytes = LIMIT_PIECE_BYTES,
                                                 .elsewhere = read_elsewhere,
                                                 .context = &store->remote_driver};
