@@ -27,16 +27,11 @@ char *file_beside(const char *path, const char *suffix)
     return text;
 }
 
-bool file_has_bytes(const char *path)
-{
-    struct stat entry;
-    return stat(path, &entry) == 0 && entry.st_size > 0;
-}
-
-static bool has_bytes_beside(const char *path, const char *suffix)
+bool file_has_bytes_beside(const char *path, const char *suffix)
 {
     char *name = file_beside(path, suffix);
-    bool found = !name || file_has_bytes(name);
+    struct stat entry;
+    bool found = !name || (stat(name, &entry) == 0 && entry.st_size > 0);
 
     free(name);
     return found;
@@ -88,7 +83,7 @@ int file_open_for_reading(const char *path, sqlite3 **db)
     int rc;
 
     *db = NULL;
-    if (!has_bytes_beside(path, "-wal")) {
+    if (!file_has_bytes_beside(path, "-wal")) {
         rc = open_uri(path, "?immutable=1", db);
         if (rc != SQLITE_OK || is_in_wal_mode(*db))
             return rc;
@@ -145,7 +140,7 @@ static bool is_cut_short(sqlite3 *db, const char *path)
     struct stat entry;
     int64_t page_bytes, pages;
 
-    if (has_bytes_beside(path, "-wal") || has_bytes_beside(path, "-journal") || stat(path, &entry) != 0)
+    if (file_has_bytes_beside(path, "-wal") || file_has_bytes_beside(path, "-journal") || stat(path, &entry) != 0)
         return false;
     if (file_query_number(db, "PRAGMA page_size", &page_bytes) != SQLITE_OK ||
         file_query_number(db, "PRAGMA page_count", &pages) != SQLITE_OK || page_bytes <= 0)
@@ -243,7 +238,7 @@ static enum file_kind inspect_database(const char *path, struct failure *why)
 
     if (why)
         *why = failure;
-    if (kind == FILE_UNREADABLE && failure.status == STATUS_READ_ONLY && has_bytes_beside(path, "-journal"))
+    if (kind == FILE_UNREADABLE && failure.status == STATUS_READ_ONLY && file_has_bytes_beside(path, "-journal"))
         return inspect_unfinished(path, why);
     return kind;
 }

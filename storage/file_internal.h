@@ -23,8 +23,8 @@ int file_status_of_kind(enum file_kind kind, const char *path, struct failure *f
 int file_query_number(sqlite3 *db, const char *sql, int64_t *number);
 /* "PATH" and `suffix` in one string of malloc; NULL: no memory. */
 char *file_beside(const char *path, const char *suffix);
-/* Is there a file of this name with bytes in it? */
-bool file_has_bytes(const char *path);
+/* Is there a file "PATH" and `suffix` with bytes in it? Yes when memory is too short to tell. */
+bool file_has_bytes_beside(const char *path, const char *suffix);
 /* Makes what happened to the names in the folder of `path` durable. */
 int file_sync_folder(const char *path, struct failure *failure);
 /* Copies the database behind `from`, whatever stands in its -wal included, to a new file of mode 0600 that is complete

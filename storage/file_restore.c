@@ -1,8 +1,9 @@
 /*
  * file_restore.c - put a checked copy in a database's place while nobody owns it.
  *
- * The copy is made and synced beside the database first; the old -wal and -shm go before the rename, since a -wal laid
- * beside another database would be replayed into it.
+ * The copy is made and synced beside the database first.  The old -wal and -shm go before the rename, since a -wal laid
+ * beside another database would be replayed into it; and before they go the old database gets what the -wal holds.  So
+ * there is a whole database at the path at every moment.
  */
 #include "proto/clock.h"
 #include "storage/file_internal.h"
@@ -122,26 +123,91 @@ static bool is_gone_beside(const char *path, const char *suffix)
     return gone;
 }
 
-static int put_into_place(const char *unfinished, const char *to, struct failure *failure)
+/* Moves the whole -wal into the database, or plays its journal back. An SQLite result code; BUSY: somebody reads it. */
+static int bring_in_wal(sqlite3 *db)
+{
+    int frames = 0, moved = 0;
+    int rc = sqlite3_busy_timeout(db, 1000);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "PRAGMA synchronous = FULL; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_FULL, &frames, &moved);
+    return rc == SQLITE_OK && moved < frames ? SQLITE_BUSY : rc;
+}
+
+static int make_whole(const char *path, struct failure *failure)
+{
+    sqlite3 *db = NULL;
+    struct failure why;
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int status = STATUS_OK;
+
+    if (rc == SQLITE_OK)
+        rc = bring_in_wal(db);
+    if (rc != SQLITE_OK)
+        status = sqlite_fail(db, rc, path, &why);
+    sqlite3_close(db);
+    if (status == STATUS_OK || status == STATUS_CORRUPT) /* a damaged one is not made worse */
+        return STATUS_OK;
+    return failure_set(failure, status, "what stands in %s-wal cannot be brought in first: %s", path, why.message);
+}
+
+/* The database that is to be replaced must be whole without its -wal. */
+static int settle_target(const char *to, struct failure *failure)
+{
+    if (!file_has_bytes_beside(to, "-wal") && !file_has_bytes_beside(to, "-journal"))
+        return STATUS_OK;
+    switch (file_inspect(to, NULL)) {
+    case FILE_ABSENT:
+    case FILE_EMPTY:
+    case FILE_DAMAGED:
+        return STATUS_OK;
+    default:
+        return make_whole(to, failure);
+    }
+}
+
+static int remove_companions(const char *path, struct failure *failure)
 {
     static const char *const companions[] = {"-wal", "-shm", "-journal"};
 
     for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
-        remove_beside(to, companions[i]);
-        if (!is_gone_beside(to, companions[i]))
-            return failure_set(failure, STATUS_IO_ERROR, "%s%s: cannot be removed", to, companions[i]);
+        remove_beside(path, companions[i]);
+        if (!is_gone_beside(path, companions[i]))
+            return failure_set(failure, STATUS_IO_ERROR, "%s%s: cannot be removed", path, companions[i]);
     }
+    return STATUS_OK;
+}
+
+static int put_into_place(const char *unfinished, const char *to, struct failure *failure)
+{
+    int status = settle_target(to, failure);
+
+    if (status == STATUS_OK)
+        status = remove_companions(to, failure);
+    if (status == STATUS_OK)
+        status = file_sync_folder(to, failure); /* no power cut may bring the -wal back beside the copy */
+    if (status != STATUS_OK)
+        return status;
     if (rename(unfinished, to) != 0)
         return failure_set(failure, STATUS_IO_ERROR, "%s: cannot get its name: %s", to, strerror(errno));
     return file_sync_folder(to, failure);
 }
 
+/* What one left that was killed; the lock says that nobody is at it now. */
+static int clear_unfinished(const char *unfinished, struct failure *failure)
+{
+    unlink(unfinished);
+    return remove_companions(unfinished, failure);
+}
+
 static int restore_beside(const char *from, const char *to, const char *unfinished, struct failure *failure)
 {
-    int status;
+    int status = clear_unfinished(unfinished, failure);
 
-    unlink(unfinished); /* left by one that was killed; the lock says that nobody is at it now */
-    status = copy_source(from, unfinished, failure);
+    if (status == STATUS_OK)
+        status = copy_source(from, unfinished, failure);
     if (status == STATUS_OK)
         status = check_copy(unfinished, failure);
     if (status == STATUS_OK)
@@ -149,9 +215,7 @@ static int restore_beside(const char *from, const char *to, const char *unfinish
     if (status == STATUS_OK)
         status = put_into_place(unfinished, to, failure);
     if (status != STATUS_OK)
-        unlink(unfinished);
-    remove_beside(unfinished, "-wal");
-    remove_beside(unfinished, "-shm");
+        clear_unfinished(unfinished, NULL);
     return status;
 }
 

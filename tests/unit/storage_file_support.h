@@ -10,6 +10,8 @@
 /* cmocka needs the four above first */
 #include <cmocka.h>
 
+#include "storage/schema.h"
+
 #include <dirent.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -161,4 +163,27 @@ static inline unsigned count_entries(const char *folder)
     "PRAGMA journal_mode = WAL;" STIGMER_VERSIONS STIGMER_RESOURCES \
     "INSERT INTO schema_version VALUES (1, '2026-01-25 10:00:00');"
 #define STIGMER_SCHEMA_2 STIGMER_SCHEMA_1 STIGMER_AUDIT "INSERT INTO schema_version VALUES (2, '2026-01-25 18:00:00');"
+
+#define OURS                                                                                                \
+    "INSERT INTO resources (kind, id, revision, created_at, updated_at, data) VALUES"                       \
+    " ('k', 'a', 1, '2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', x'01'),"                          \
+    " ('k', 'b', 2, '2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', x'02');"                          \
+    "INSERT INTO resource_audit (kind, resource_id, archived_at, version_hash, tag, revision, data) VALUES" \
+    " ('k', 'a', '2026-01-01 00:00:00.000', 'h', 't', 2, x'03');"                                           \
+    "INSERT INTO idempotency VALUES (x'', 'key', 0, 8, x'', x'', 2, 0), (zeroblob(32), 'key', 0, 8, x'', x'', 2, 0);"
+
+/* A file of ours as an opener makes it, in WAL mode, closed. */
+static inline void make_ours(const char *path, int64_t version)
+{
+    struct schema_meta meta = schema_new_meta();
+    sqlite3 *db = open_database(path);
+
+    meta.version = version;
+    meta.revision = 2;
+    run_sql(db, "PRAGMA journal_mode = WAL");
+    run_sql(db, schema_sql);
+    run_sql(db, OURS);
+    assert_int_equal(schema_store_meta(db, &meta), SQLITE_OK);
+    sqlite3_close(db);
+}
 #endif

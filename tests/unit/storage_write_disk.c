@@ -103,8 +103,8 @@ static void test_a_write_without_space_rolls_all_back(void **state)
 
 enum { CRASH_SAVES = 4 };
 
-/* A process that saves "0", "1", ... and dies at its n-th write to any file. How many it was told are done. */
-static int save_until_death(struct test_store *store, int writes)
+/* A process that saves "0", "1", ... and dies at its n-th act on any file. How many it was told are done. */
+static int save_until_death(struct test_store *store, int acts)
 {
     int told[2], count = 0;
     char byte;
@@ -112,7 +112,7 @@ static int save_until_death(struct test_store *store, int writes)
     pid_t child = fork();
     if (child == 0) {
         struct failure failure;
-        fault = (struct fault){.dies = true, .writes_before = writes};
+        fault = (struct fault){.dies = true, .acts_before = acts};
         if (store_try_open(store, &failure) != STATUS_OK)
             _exit(1);
         for (int i = 0; i < CRASH_SAVES; i++) {
@@ -142,13 +142,13 @@ static void remove_files(struct test_store *store)
     }
 }
 
-static void test_a_crash_at_any_write_loses_nothing_answered(void **state)
+static void test_a_crash_at_any_moment_loses_nothing_answered(void **state)
 {
     struct test_store *store = *state;
     int told = 0;
-    for (int writes = 0; told < CRASH_SAVES; writes++) {
-        assert_true(writes < 1000);
-        told = save_until_death(store, writes);
+    for (int acts = 0; told < CRASH_SAVES; acts++) {
+        assert_true(acts < 1000);
+        told = save_until_death(store, acts);
         store_open(store);
         for (int i = 0; i < told; i++)
             store_expect_data(store, "k", (char[]){(char)('0' + i), '\0'}, "v");
@@ -356,7 +356,7 @@ int main(void)
         TEST(test_a_checkpoint_whose_sync_fails_is_unknown),
         TEST(test_an_opening_whose_sync_fails_is_refused),
         TEST(test_a_write_without_space_rolls_all_back),
-        cmocka_unit_test_setup_teardown(test_a_crash_at_any_write_loses_nothing_answered, setup_closed, teardown),
+        cmocka_unit_test_setup_teardown(test_a_crash_at_any_moment_loses_nothing_answered, setup_closed, teardown),
         TEST(test_the_wal_stays_short),
         TEST(test_the_wal_shrinks_again_after_a_long_reader),
         TEST(test_the_wal_stays_short_under_busy_readers),

@@ -23,6 +23,12 @@ static sqlite3_file *real_of(sqlite3_file *file)
     return ((struct fault_file *)file)->real;
 }
 
+void fault_act(void)
+{
+    if (fault.dies && fault.acts_before-- <= 0)
+        _exit(0);
+}
+
 static int file_close(sqlite3_file *file)
 {
     return real_of(file)->pMethods->xClose(real_of(file));
@@ -34,19 +40,19 @@ static int file_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 at
 }
 static int file_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)
 {
-    if ((fault.write_rc || fault.dies) && fault.writes_before-- <= 0) {
-        if (fault.dies)
-            _exit(0);
+    if (fault.write_rc && fault.writes_before-- <= 0)
         return fault.write_rc;
-    }
+    fault_act();
     return real_of(file)->pMethods->xWrite(real_of(file), bytes, size, at);
 }
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
+    fault_act();
     return real_of(file)->pMethods->xTruncate(real_of(file), size);
 }
 static int file_sync(sqlite3_file *file, int flags)
 {
+    fault_act();
     return fault.sync_rc ? fault.sync_rc : real_of(file)->pMethods->xSync(real_of(file), flags);
 }
 static int file_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -124,6 +130,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     return rc;
 }
 
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
+{
+    (void)vfs;
+    fault_act();
+    return real_vfs->xDelete(real_vfs, name, sync_folder);
+}
+
 void fault_install(void)
 {
     static sqlite3_vfs vfs;
@@ -135,6 +148,7 @@ void fault_install(void)
     vfs.zName = "fault";
     vfs.szOsFile = (int)sizeof(struct fault_file) + real_vfs->szOsFile;
     vfs.xOpen = vfs_open;
+    vfs.xDelete = vfs_delete;
     assert_int_equal(sqlite3_vfs_register(&vfs, 1), SQLITE_OK);
 }
 

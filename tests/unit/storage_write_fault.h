@@ -9,9 +9,13 @@
 extern struct fault {
     int write_rc, sync_rc;
     int writes_before; /* so many still succeed */
-    bool dies;         /* the process ends instead, there and then */
+    bool dies;         /* the process ends at an act on the disk: a write, sync, truncation or removal */
+    int acts_before;   /* so many are still done, with `dies` */
     unsigned reads;    /* counted */
 } fault;
+
+/* One more act: ends the process if its turn has come. For what a test does beside SQLite. */
+void fault_act(void);
 
 /* Becomes the default of every connection opened later. */
 void fault_install(void);
