@@ -145,6 +145,27 @@ static void wait_for_events(struct remote *remote, int64_t until_ns, int wake_fd
         assert(errno == EAGAIN || errno == EINTR);
 }
 
+/* Without the mutex. */
+static void receive(struct remote *remote)
+{
+    if (remote_receive(remote, RECEIVE_MOST))
+        raise_event(remote);
+}
+
+/* What came while nobody was inside is read before anything is sent: else a mutation could go out on a new connection
+ * ahead of the news that the store is another one, and its outcome be in doubt. True: there was some, look again. */
+static bool catch_up(struct remote *remote)
+{
+    bool in_flight = remote_session_in_flight_bytes(remote->session) || remote_reads_in_flight_bytes(remote->reads);
+
+    if (in_flight || !remote_socket_has_input(remote))
+        return false;
+    pthread_mutex_unlock(remote->lane.mutex);
+    receive(remote);
+    pthread_mutex_lock(remote->lane.mutex);
+    return true;
+}
+
 static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
 {
     struct remote *remote = remote_of(lane);
@@ -154,6 +175,10 @@ static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
     assert(!remote->leading && remote->pid == getpid());
     remote->leading = true;
     reopen(remote, now_ns);
+    if (catch_up(remote)) {
+        remote->leading = false;
+        return;
+    }
     remote_pump(remote, now_ns);
     want_output = remote->want_output && remote->welcomed;
     due = remote->idle ? due_ns(remote) : 0;
@@ -162,8 +187,8 @@ static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
     pthread_mutex_unlock(lane->mutex);
     wait_for_events(remote, until_ns, wake_fd, want_output);
     refused = remote_socket_was_refused(remote);
-    if (remote->socket && remote_receive(remote, RECEIVE_MOST))
-        raise_event(remote);
+    if (remote->socket)
+        receive(remote);
     pthread_mutex_lock(lane->mutex);
     if (want_output)
         remote_stir(remote);

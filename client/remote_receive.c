@@ -100,7 +100,7 @@ static void take_write_reply(struct remote *remote, const struct envelope *envel
         return;
     }
     if (envelope->status == STATUS_OK)
-        remote_store_saw(&remote->store, remote_session_revision(remote->session));
+        remote_store_saw(&remote->store, remote_session_take_revision(remote->session));
 }
 
 static void take_read_reply(struct remote *remote, const struct envelope *envelope, const struct reply *replies,

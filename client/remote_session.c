@@ -305,7 +305,10 @@ size_t remote_session_in_flight_bytes(const struct remote_session *session)
     return session->flight_bytes;
 }
 
-uint64_t remote_session_revision(const struct remote_session *session)
+uint64_t remote_session_take_revision(struct remote_session *session)
 {
-    return session->counters.highest_revision;
+    uint64_t revision = session->highest_revision;
+
+    session->highest_revision = 0;
+    return revision;
 }

@@ -63,11 +63,11 @@ bool remote_session_close(struct remote_session *session, int64_t now_ns, struct
 
 struct remote_session_counters {
     uint64_t sent, resent, skips, out_of_order, sessions, outcomes_lost;
-    uint64_t unsettled, waiting, in_flight_messages, in_flight_bytes, highest_revision;
+    uint64_t unsettled, waiting, in_flight_messages, in_flight_bytes;
     uint64_t floor, next;
 };
 void remote_session_counters(const struct remote_session *session, struct remote_session_counters *counters);
 size_t remote_session_in_flight_bytes(const struct remote_session *session);
-/* The highest revision that an answer told. */
-uint64_t remote_session_revision(const struct remote_session *session);
+/* The highest revision that answers told since the last call of this; 0: none did. */
+uint64_t remote_session_take_revision(struct remote_session *session);
 #endif

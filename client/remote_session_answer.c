@@ -214,8 +214,8 @@ static enum remote_news take_outcome(struct remote_session *session, uint64_t nu
         return REMOTE_NEWS_NONE;
     if (!whole && status_is_deterministic(reply->status)) {
         session->stumbles = 0;
-        if (reply->revision > session->counters.highest_revision)
-            session->counters.highest_revision = reply->revision;
+        if (reply->revision > session->highest_revision)
+            session->highest_revision = reply->revision;
         remote_session_end(session, slot, reply, true);
         return REMOTE_NEWS_NONE;
     }

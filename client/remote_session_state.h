@@ -46,6 +46,7 @@ struct remote_session {
     size_t flight_count, flight_bytes;
     bool sent_any; /* in this session */
     struct remote_session_counters counters;
+    uint64_t highest_revision; /* that answers told and nobody has taken */
 };
 
 static inline struct slot *slot_of(const struct remote_session *session, uint64_t number)

@@ -178,6 +178,31 @@ static void a_restored_store_is_told_once(void **state)
     broker_answers(f, &in, STATUS_OK, 2);
     lead_until_ended(f, user);
     assert_int_equal(user->status, STATUS_OK);
+    user = submit(f, OPERATION_GET, 0); /* what was seen in the store before says nothing about this one */
+    in = expect_type(f, MESSAGE_READ);
+    broker_answers(f, &in, STATUS_OK, 2);
+    lead_until_ended(f, user);
+    assert_int_equal(user->status, STATUS_OK);
+}
+
+static void an_idle_handle_reads_the_news_before_it_sends(void **state)
+{
+    struct fixture *f = *state;
+    struct user *user = submit(f, OPERATION_SAVE, 0);
+    struct incoming in = expect_type(f, MESSAGE_WRITE);
+    struct pollfd poll_fd = {.fd = f->lane->ops->descriptor(f->lane), .events = POLLIN};
+
+    broker_answers(f, &in, STATUS_OK, 50);
+    lead_until_ended(f, user);
+    while (f->lane->ops->has_work(f->lane))
+        lead(f);
+    f->hello.incarnation[0]++;
+    broker_greets(f, true);
+    assert_int_equal(poll(&poll_fd, 1, PATIENCE_S * 1000), 1);
+    user = submit(f, OPERATION_SAVE, 0);
+    lead_until_ended(f, user);
+    assert_int_equal(user->status, STATUS_WENT_BACK);
+    expect_nothing(f);
 }
 
 static void a_freed_lane_closes_its_session(void **state)
@@ -388,6 +413,7 @@ int main(void)
         CONNECTED(lists_come_in_pieces),
         ALONE(without_a_broker_calls_wait_and_no_wait_does_not),
         CONNECTED(a_restored_store_is_told_once),
+        CONNECTED(an_idle_handle_reads_the_news_before_it_sends),
         CONNECTED(a_freed_lane_closes_its_session),
         CONNECTED(a_blocked_leader_can_be_woken),
         CONNECTED(the_descriptor_tells_of_input),
