@@ -169,7 +169,7 @@ static void an_answer_has_a_bound(void **state)
     for (size_t i = 0; i < 4; i++)
         requests[i] = fixture_request(OPERATION_GET, "k", "a");
     const struct storage_ops *ops = fixture->storage->ops;
-    assert_int_equal(ops->answer(fixture->storage, requests, 4, replies, fixture->arena, 2600), STATUS_OK);
+    assert_int_equal(fixture_ask_all(fixture, requests, 4, replies, 2600, 2), STATUS_OK);
     assert_int_equal(replies[0].status, STATUS_OK);
     assert_int_equal(replies[1].status, STATUS_OK);
     assert_int_equal(replies[2].status, STATUS_NOT_READ);
@@ -226,9 +226,7 @@ static void damage_is_told_where_it_is(void **state)
         fixture_request(OPERATION_GET, "k", "c"),
     };
     struct reply replies[3];
-    assert_int_equal(
-        fixture->storage->ops->answer(fixture->storage, requests, 3, replies, fixture->arena, LIMIT_MESSAGE_BYTES),
-        STATUS_OK);
+    assert_int_equal(fixture_ask_all(fixture, requests, 3, replies, LIMIT_MESSAGE_BYTES, 3), STATUS_OK);
     assert_int_equal(replies[0].status, STATUS_OK);
     assert_int_equal(replies[1].status, STATUS_CORRUPT);
     assert_int_equal(replies[2].status, STATUS_OK);

@@ -133,6 +133,16 @@ struct request fixture_request(uint32_t operation, const char *kind, const char 
         .operation = operation, .kind = span_text(kind), .id = span_text(id), .deadline_ns = INT64_MAX};
 }
 
+int fixture_ask_all(struct fixture *fixture, const struct request *requests, size_t count, struct reply *replies,
+                    size_t most_bytes, size_t wanted)
+{
+    int status;
+    do {
+        status = fixture->storage->ops->answer(fixture->storage, requests, count, replies, fixture->arena, most_bytes);
+    } while (status == STATUS_OK && replies[wanted - 1].status == STATUS_NOT_READ);
+    return status;
+}
+
 struct reply fixture_ask(struct fixture *fixture, struct request request)
 {
     struct reply reply;

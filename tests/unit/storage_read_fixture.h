@@ -39,5 +39,9 @@ void fixture_archive(struct fixture *fixture, const char *kind, const char *id, 
 struct request fixture_request(uint32_t operation, const char *kind, const char *id);
 /* One request on the fixture's connection, with room for 16 MiB. */
 struct reply fixture_ask(struct fixture *fixture, struct request request);
+/* A batch, again until its first `wanted` requests are read: one that had to wait for the processor is cut. The status
+ * of the whole. */
+int fixture_ask_all(struct fixture *fixture, const struct request *requests, size_t count, struct reply *replies,
+                    size_t most_bytes, size_t wanted);
 void assert_span_equal(struct span got, struct span wanted);
 #endif

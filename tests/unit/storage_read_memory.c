@@ -59,8 +59,7 @@ static int read_all(struct fixture *fixture, bool whole)
     for (int i = 0; i < 7; i++)
         requests[i] = fixture_request(operations[i], "k", i == 2 || i == 3 ? "" : i < 2 ? "h" : "a");
     requests[6].hash = span_text("h");
-    int status =
-        fixture->storage->ops->answer(fixture->storage, requests, 7, replies, fixture->arena, LIMIT_MESSAGE_BYTES);
+    int status = fixture_ask_all(fixture, requests, 7, replies, LIMIT_MESSAGE_BYTES, whole ? 7 : 1);
     for (int i = 0; i < 7; i++) {
         assert_true(replies[i].status == STATUS_OK || replies[i].status == STATUS_NO_MEMORY ||
                     replies[i].status == STATUS_NOT_READ);

@@ -116,8 +116,7 @@ static void a_batch_is_one_snapshot_of_its_own_time(void **state)
         fixture_request(OPERATION_COUNT, "k", ""),
         fixture_request(OPERATION_GET, "k", "b"),
     };
-    assert_int_equal(fixture->storage->ops->answer(fixture->storage, requests, 3, replies, fixture->arena, 1 << 20),
-                     STATUS_OK);
+    assert_int_equal(fixture_ask_all(fixture, requests, 3, replies, 1 << 20, 3), STATUS_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(replies[i].status, STATUS_OK);
         assert_int_equal(replies[i].revision, 2);
