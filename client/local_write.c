@@ -17,6 +17,7 @@ struct local_writes {
     char *path;
     struct storage_identity identity;
     struct writer *writer; /* NULL: dropped after an unknown commit; the next group opens anew */
+    bool is_marked;        /* the lock, by a failed sync before this writer */
     struct call_list queued;
     struct call_list backups; /* the first one is under way */
     struct storage_backup *backup;
@@ -30,13 +31,34 @@ struct local_writes {
 
 /* ---- the writer ---- */
 
+static void read_counters(const struct local_writes *writes, struct storage_counters *counters)
+{
+    struct storage *storage = writer_storage(writes->writer);
+    storage->ops->counters(storage, counters);
+}
+
+/* Once what could not be synced before is on disk. */
+static void clear_mark(struct local_writes *writes)
+{
+    struct storage_counters counters;
+
+    if (!writes->is_marked)
+        return;
+    read_counters(writes, &counters);
+    if (counters.checkpoint_owed)
+        return;
+    lock_mark_failed_sync(writes->options.lock, false);
+    writes->is_marked = false;
+}
+
 static int open_writer(struct local_writes *writes, bool create, struct failure *failure)
 {
+    writes->is_marked = lock_has_failed_sync(writes->options.lock);
     const struct storage_options storage_options = {.path = writes->options.path,
                                                     .access = STORAGE_FOR_WRITING,
                                                     .create = create,
                                                     .durability_normal = writes->options.durability_normal,
-                                                    .after_failed_sync = lock_has_failed_sync(writes->options.lock),
+                                                    .after_failed_sync = writes->is_marked,
                                                     .max_data_bytes = writes->options.max_data_bytes,
                                                     .log = caller_log};
     const struct writer_options writer_options = {.max_data_bytes = writes->options.max_data_bytes, .log = caller_log};
@@ -46,8 +68,8 @@ static int open_writer(struct local_writes *writes, bool create, struct failure 
     if (status != STATUS_OK)
         return status;
     status = writer_new(&storage, &writer_options, &writes->writer, failure);
-    if (status == STATUS_OK && storage_options.after_failed_sync)
-        lock_mark_failed_sync(writes->options.lock, false);
+    if (status == STATUS_OK)
+        clear_mark(writes);
     return status == STORAGE_UNKNOWN ? failure_set(failure, STATUS_IO_ERROR, "%s", status_text(STATUS_IO_ERROR))
                                      : status;
 }
@@ -203,10 +225,9 @@ static int step_backup(struct local_writes *writes, const struct call *call, boo
 
 static uint64_t revision_now(const struct local_writes *writes)
 {
-    struct storage *storage = writer_storage(writes->writer);
     struct storage_counters counters;
 
-    storage->ops->counters(storage, &counters);
+    read_counters(writes, &counters);
     return counters.revision;
 }
 
@@ -256,8 +277,9 @@ static void keep_house(struct local_writes *writes)
     if (status == STORAGE_UNKNOWN) {
         drop_writer(writes);
     } else {
-        writer_storage(writes->writer)->ops->counters(writer_storage(writes->writer), &counters);
+        read_counters(writes, &counters);
         writer_counters(writes->writer, &writer_counters_now);
+        clear_mark(writes);
     }
     pthread_mutex_lock(writes->lane.mutex);
     if (status == STORAGE_UNKNOWN)
@@ -367,7 +389,7 @@ int local_writes_new(const struct local_writes_options *options, bool create, st
     if (status != STATUS_OK)
         goto fail;
     writes->identity = writer_storage(writes->writer)->identity;
-    writer_storage(writes->writer)->ops->counters(writer_storage(writes->writer), &writes->counters);
+    read_counters(writes, &writes->counters);
     *lane = &writes->lane;
     return STATUS_OK;
 fail:

@@ -29,10 +29,10 @@ enum storage_access { STORAGE_FOR_READING, STORAGE_FOR_WRITING };
 struct storage_options {
     const char *path;
     enum storage_access access;
-    bool create;            /* writing: make the file, and missing directories with mode 0700 */
-    bool durability_normal; /* writing: survives any process's death, not a power cut */
-    bool after_failed_sync; /* writing: the writer before ended by a failed sync; also complete a checkpoint */
-    bool keep_snapshots;    /* reading: keep a snapshot across batches while nothing was committed */
+    bool create;             /* writing: make the file, and missing directories with mode 0700 */
+    bool durability_normal;  /* writing: survives any process's death, not a power cut */
+    bool after_failed_sync;  /* writing: the writer before ended by a failed sync; also complete a checkpoint */
+    bool keep_snapshots;     /* reading: keep a snapshot across batches while nothing was committed */
     uint64_t max_data_bytes; /* 0: the default */
     struct log_sink log;
 };
@@ -51,20 +51,21 @@ struct storage_counters {
     uint64_t wal_bytes, database_bytes;
     uint64_t commits, checkpoints, checkpoints_busy;
     uint64_t idempotency_keys;
-    bool full; /* disk full: only deletes are accepted */
+    bool full;            /* disk full: only deletes are accepted */
+    bool checkpoint_owed; /* since a failed sync; a reader's snapshot held it up, and `checkpoint` tries again */
 };
 
 /* Row of the session log that a group appends, and how far old rows are no longer needed. */
 struct storage_session_record {
-    struct span bytes;          /* empty: append nothing */
-    uint64_t drop_through;      /* rows up to this sequence number may go; 0: none */
-    uint64_t session_counter;   /* stored when it differs from the present one */
+    struct span bytes;        /* empty: append nothing */
+    uint64_t drop_through;    /* rows up to this sequence number may go; 0: none */
+    uint64_t session_counter; /* stored when it differs from the present one */
 };
 
 /* Who asks: idempotency keys are scoped to it. */
 struct storage_caller {
-    const uint8_t *principal;   /* PRINCIPAL_BYTES */
-    uint8_t role;               /* ROLE_ADMIN may set times */
+    const uint8_t *principal; /* PRINCIPAL_BYTES */
+    uint8_t role;             /* ROLE_ADMIN may set times */
 };
 
 /*
@@ -79,14 +80,16 @@ struct storage_ops {
     /* Applies one mutation, or all parts of a TRANSACT or none. OK: *reply holds its outcome (OK, CONFLICT, IDEMPOTENCY_MISMATCH,
      * KEYS_EXHAUSTED, ...), its spans in `arena`. Ranged deletes are `delete_rows`'s. Idempotency keys are looked up
      * before conditions and recorded on success, here. */
-    int (*apply)(struct storage *, const struct storage_caller *, const struct request *, struct reply *, struct arena *);
+    int (*apply)(struct storage *, const struct storage_caller *, const struct request *, struct reply *,
+                 struct arena *);
     /* At most `most` rows of a ranged delete, in key order behind `after` (empty: from the start), with their audit
      * records, one revision if any went. *last is the last id gone (in `arena`), *more whether rows are left. Its
      * idempotency key is looked up when `after` is empty (a replay fills *reply with flag REPLY_REPLAYED and deletes
      * nothing) and recorded when nothing is left, with total = `before` + this step. DEADLINE_EXCEEDED past the
      * request's deadline: the transaction is undone. */
     int (*delete_rows)(struct storage *, const struct storage_caller *, const struct request *, struct span after,
-                       uint64_t before, uint64_t most, struct reply *reply, struct span *last, bool *more, struct arena *);
+                       uint64_t before, uint64_t most, struct reply *reply, struct span *last, bool *more,
+                       struct arena *);
     /* How many rows a ranged delete would take, counted up to `most`. May be called outside a transaction. */
     int (*count_rows)(struct storage *, const struct request *, uint64_t most, uint64_t *count);
     /* Removes up to `most` expired idempotency keys; inside a transaction. */
@@ -95,7 +98,8 @@ struct storage_ops {
     int (*commit)(struct storage *, const struct storage_session_record *, uint64_t *sequence);
     void (*rollback)(struct storage *);
     /* Session log, oldest first, for a starting writer. A callback other than OK ends it and is returned. */
-    int (*session_log)(struct storage *, int (*row)(void *context, uint64_t sequence, struct span bytes), void *context);
+    int (*session_log)(struct storage *, int (*row)(void *context, uint64_t sequence, struct span bytes),
+                       void *context);
     /* Between groups: moves the WAL into the database as far as readers allow, bounded in time; BUSY is OK. Also
      * probes a full disk, at most once a second. STORAGE_UNKNOWN: a sync failed. */
     int (*checkpoint)(struct storage *);
@@ -107,13 +111,15 @@ struct storage_ops {
     /* Reading (a writing connection has them too, outside transactions). All requests on one snapshot; every reply is
      * filled. Past `most_bytes` of answer the rest gets NOT_READ (the first never: alone it may be TOO_LARGE, judged
      * against most_bytes). OK, or a status that every reply then has. */
-    int (*answer)(struct storage *, const struct request *, size_t count, struct reply *, struct arena *, size_t most_bytes);
+    int (*answer)(struct storage *, const struct request *, size_t count, struct reply *, struct arena *,
+                  size_t most_bytes);
     /* A snapshot is being held / let go of it (an idle reader must). */
     bool (*holds_snapshot)(const struct storage *);
     void (*release_snapshot)(struct storage *);
     /* One list on one snapshot that lives from open to close; at most one a connection, nothing else meanwhile.
      * *revision is the snapshot's. */
-    int (*scan_open)(struct storage *, const struct request *, struct storage_scan **, uint64_t *revision, struct failure *);
+    int (*scan_open)(struct storage *, const struct request *, struct storage_scan **, uint64_t *revision,
+                     struct failure *);
     /* OK with *item in `arena`, END, or a failure's status. */
     int (*scan_next)(struct storage_scan *, struct item *item, struct arena *, struct failure *);
     void (*scan_close)(struct storage_scan **);

@@ -200,8 +200,6 @@ static int open_writer(const struct settings *settings, struct lock *lock, struc
 
     if (status == STATUS_OK)
         status = writer_new(&storage, &writer_options, writer, failure);
-    if (status == STATUS_OK && storage_options.after_failed_sync)
-        lock_mark_failed_sync(lock, false);
     /* The lock is ours, so what is busy is some other program's transaction, and that passes. */
     return status == STATUS_BUSY ? STATUS_IO_ERROR : status;
 }
@@ -228,7 +226,8 @@ static int serve(const struct settings *settings, struct lock *lock, struct writ
                                             .max_data_bytes = settings->max_data_bytes,
                                             .snapshot_ms = (uint32_t)settings->snapshot_seconds * 1000,
                                             .signal_fd = signal_fd,
-                                            .ready_fd = settings->ready_fd};
+                                            .ready_fd = settings->ready_fd,
+                                            .lock = lock};
     struct failure failure = {.status = STATUS_OK};
 
     switch (service_run(&service, writer, &failure)) {
