@@ -106,8 +106,11 @@ static void print_holders(const json_t *holders)
 static void print_report(const json_t *report)
 {
     json_t *service = json_object_get(report, "service");
+    if (json_is_null(service)) {
+        service = NULL;
+    }
     json_t *broker = json_object_get(service, "broker");
-    json_t *writer = service ? worker_status(service, "writer") : (json_t *)(uintptr_t)report;
+    json_t *writer = service ? worker_status(service, "writer") : json_object_get(report, "store");
     printf("store       %s\n", text_of(report, "path"));
     if (service) {
         printf("endpoint    %s\n", text_of(report, "endpoint"));
@@ -121,6 +124,9 @@ static void print_report(const json_t *report)
     print_members("latency    ", json_object_get(broker, "latency"));
     print_members("counters   ", json_object_get(broker, "counters"));
     print_holders(json_object_get(report, "snapshot_holders"));
+    if (*text_of(writer, "sqlite_warning")) {
+        printf("warning     %s\n", text_of(writer, "sqlite_warning"));
+    }
 }
 
 int cli_status(int argc, char **argv)

@@ -50,13 +50,15 @@ static const char *engine_json(const struct stigstore *store, struct arena *aren
     return arena_printf(arena,
                         "{\"revision\":%llu,\"epoch\":%llu,\"wal_bytes\":%llu,\"database_bytes\":%llu,"
                         "\"commits\":%llu,\"checkpoints\":%llu,\"checkpoints_busy\":%llu,\"idempotency_keys\":%llu,"
-                        "\"full\":%s,\"groups\":%llu,\"requests\":%llu,\"replayed\":%llu}",
+                        "\"full\":%s,\"groups\":%llu,\"requests\":%llu,\"replayed\":%llu,"
+                        "\"sqlite_warning\":%s}",
                         (unsigned long long)storage.revision, (unsigned long long)storage.epoch,
                         (unsigned long long)storage.wal_bytes, (unsigned long long)storage.database_bytes,
                         (unsigned long long)storage.commits, (unsigned long long)storage.checkpoints,
                         (unsigned long long)storage.checkpoints_busy, (unsigned long long)storage.idempotency_keys,
                         storage.full ? "true" : "false", (unsigned long long)writer.groups,
-                        (unsigned long long)writer.requests, (unsigned long long)writer.replayed);
+                        (unsigned long long)writer.requests, (unsigned long long)writer.replayed,
+                        storage_sqlite_warning() ? quote(arena, storage_sqlite_warning()) : "null");
 }
 
 /* The service's own answer; "null" when there is none. */

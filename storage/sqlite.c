@@ -112,3 +112,11 @@ bool sqlite_version_is_affected(int version_number)
             return false;
     return version_number >= 3007000 && version_number < 3051003;
 }
+
+const char *storage_sqlite_warning(void)
+{
+    if (!sqlite_version_is_affected(sqlite3_libversion_number()))
+        return NULL;
+    return "this SQLite has the WAL-reset bug (mended in 3.51.3): no other program may write to the database or "
+           "checkpoint it";
+}

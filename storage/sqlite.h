@@ -73,7 +73,7 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
 char *sqlite_make_path(const struct storage_options *options, struct failure *failure);
 /* UNSUPPORTED naming the file system when `path` (or its folder, while it does not exist) lies on a network. */
 int sqlite_refuse_network(const char *path, struct failure *failure);
-/* Notices a version of SQLite that has the WAL-reset bug. */
+/* Has this version of SQLite the WAL-reset bug? */
 bool sqlite_version_is_affected(int version_number);
 /* What every connection of ours sets: trusted_schema off, defensive, extended codes. */
 int sqlite_harden(sqlite3 *db);

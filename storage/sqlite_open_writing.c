@@ -349,10 +349,6 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
     store->writing->is_broken = false;
     if (!sqlite_full_take_reserve(store->writing))
         log_line(&store->log, LOG_LEVEL_WARNING, "%s: no space for a reserve; the database may not grow", store->path);
-    if (sqlite_version_is_affected(sqlite3_libversion_number()))
-        log_line(&store->log, LOG_LEVEL_WARNING,
-                 "SQLite %s has the WAL-reset bug: no other program may write to or checkpoint %s",
-                 sqlite3_libversion(), store->path);
     return STATUS_OK;
 }
 

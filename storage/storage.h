@@ -145,4 +145,6 @@ struct storage {
  */
 int storage_open_sqlite(const struct storage_options *options, struct storage **storage, struct failure *failure);
 void storage_close(struct storage **storage);
+/* What an operator should know about the library that this process runs with, in one line; NULL: nothing. */
+const char *storage_sqlite_warning(void);
 #endif

@@ -78,6 +78,8 @@ static void report_storage(struct service *self)
     health_number(self->health, "idempotency_keys", (double)counters.idempotency_keys);
     health_number(self->health, "disk_full", counters.full);
     health_number(self->health, "checkpoint_owed", counters.checkpoint_owed);
+    if (storage_sqlite_warning())
+        health_text(self->health, "sqlite_warning", storage_sqlite_warning());
 }
 
 static void report(struct service *self)

@@ -250,6 +250,17 @@ static void test_versions_with_the_bug_are_told_by_list(void **state)
     assert_false(sqlite_version_is_affected(3050007));
     assert_false(sqlite_version_is_affected(3051003));
     assert_false(sqlite_version_is_affected(3006023));
+    assert_int_equal(storage_sqlite_warning() != NULL, sqlite_version_is_affected(sqlite3_libversion_number()));
+}
+
+/* Whoever embeds the store or runs one command cannot do anything about it. */
+static void test_an_ordinary_opening_says_nothing(void **state)
+{
+    struct test_store *store = *state;
+    store_open(store);
+    storage_close(&store->storage);
+    store_open(store);
+    assert_string_equal(store->log, "");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_setup_closed, store_teardown)
@@ -259,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_new_file_and_its_folders_are_private),
         TEST(test_what_must_exist_is_not_made),
+        TEST(test_an_ordinary_opening_says_nothing),
         TEST(test_a_second_opening_finds_all_and_raises_the_epoch),
         TEST(test_a_crash_before_the_tables_is_no_harm),
         TEST(test_what_is_not_ours_is_refused_as_it_was),
