@@ -87,6 +87,7 @@ int cli_restore(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_serve(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_version(int argc, char **argv);
 #endif

@@ -3,11 +3,9 @@
  */
 #include "actor/health.h"
 #include "cli/cli.h"
+#include "cli/own_service.h"
 #include "proto/clock.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <sha256.h>
@@ -15,16 +13,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { HASH_TEXT = SHA256_DIGEST_LENGTH * 2 + 1, CRASH_SAVES = 2000, CRASH_AT = 500 };
 
 struct tour {
-    char folder[32];
-    char database[64], endpoint[64];
-    pid_t service;
+    struct own_service service;
     stigstore *store;
     stigstore_result *result;
     char **files;
@@ -98,76 +91,27 @@ static void hash_of(stigstore_bytes data, char out[HASH_TEXT])
 
 /* ---- the service ---- */
 
-static pid_t spawn_service(const struct tour *tour, int ready_fd)
-{
-    char ready[16];
-    snprintf(ready, sizeof(ready), "%d", ready_fd);
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        int null = open("/dev/null", O_WRONLY);
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-        fcntl(ready_fd, F_SETFD, 0);
-        execl("/proc/self/exe", "stigstore", "serve", "--db", tour->database, "--endpoint", tour->endpoint,
-              "--ready-fd", ready, (char *)NULL);
-        _exit(127);
-    }
-    return pid;
-}
-
 static bool start(struct tour *tour)
 {
-    int ready[2];
-    char line[8] = "";
     begin(tour);
-    strcpy(tour->folder, "/tmp/stigstore-demo-XXXXXX");
-    if (!mkdtemp(tour->folder) || pipe2(ready, O_CLOEXEC) != 0) {
-        cli_error("cannot make a temporary store: %s", strerror(errno));
+    if (!own_service_prepare(&tour->service, "demo") || !own_service_start(&tour->service, NULL)) {
         return false;
     }
-    snprintf(tour->database, sizeof(tour->database), "%s/demo.sqlite", tour->folder);
-    snprintf(tour->endpoint, sizeof(tour->endpoint), "ipc://%s/run/broker.sock", tour->folder);
-    tour->service = spawn_service(tour, ready[1]);
-    close(ready[1]);
-    bool is_ready = tour->service > 0 && read(ready[0], line, sizeof(line) - 1) > 0;
-    close(ready[0]);
-    if (!is_ready) {
-        cli_error("the service did not start; `stigstore serve --db %s` says why", tour->database);
-        return false;
-    }
-    int status = stigstore_open(tour->endpoint, NULL, &tour->store, &tour->result);
-    done(tour, "serve", "broker, writer and two readers on %s", tour->database);
+    int status = stigstore_open(tour->service.endpoint, NULL, &tour->store, &tour->result);
+    done(tour, "serve", "broker, writer and two readers on %s", tour->service.database);
     return expect(tour, STIGSTORE_OK, status, "open");
-}
-
-static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *at)
-{
-    (void)stat;
-    (void)type;
-    (void)at;
-    return remove(path);
 }
 
 static bool stop(struct tour *tour)
 {
-    int status = 0;
     begin(tour);
     stigstore_result_free(&tour->result);
     stigstore_free(&tour->store);
-    if (tour->service > 0) {
-        kill(tour->service, SIGTERM);
-        while (waitpid(tour->service, &status, 0) < 0 && errno == EINTR) {
-        }
-    }
-    if (*tour->folder) {
-        nftw(tour->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    }
+    bool clean = own_service_stop(&tour->service);
     for (size_t i = 0; tour->contents && i < tour->file_count; i++) {
         free((void *)(uintptr_t)tour->contents[i].data);
     }
     free(tour->contents);
-    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     done(tour, "stop", "the service ended %s; the temporary store is removed", clean ? "in order" : "badly");
     return clean;
 }
@@ -293,7 +237,7 @@ static bool conflict(struct tour *tour)
 static pid_t writer_pid(const struct tour *tour)
 {
     bool fresh = false;
-    char *text = health_collect(tour->endpoint, &fresh);
+    char *text = health_collect(tour->service.endpoint, &fresh);
     json_t *health = text ? json_loads(text, 0, NULL) : NULL;
     json_t *actor = NULL;
     size_t index = 0;

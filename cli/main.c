@@ -21,6 +21,7 @@ const struct cli_verb cli_verbs[] = {
     {"restore", "put a backup in place of the store", cli_restore},
     {"verify", "check the database file", cli_verify},
     {"status", "show the service's actors and counters", cli_status},
+    {"bench", "load a store and measure it", cli_bench},
     {"demo", "a tour on a temporary store", cli_demo},
     {"version", "print the version", cli_version},
     {NULL, NULL, NULL},

@@ -280,7 +280,7 @@ static void help_and_version(void **state)
 {
     (void)state;
     static const char *const verbs[] = {"serve",  "put",    "get",     "stat",   "list",   "count", "delete", "import",
-                                        "export", "backup", "restore", "verify", "status", "demo",  "version"};
+                                        "export", "backup", "restore", "verify", "status", "bench",  "demo", "version"};
     for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
         const char *arguments[] = {"stigstore", verbs[i], "--help", NULL};
         struct output output = process_run(arguments, NULL, 0);

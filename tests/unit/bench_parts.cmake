@@ -1,0 +1,3 @@
+if(TARGET bench AND TARGET test_support)
+  stigstore_test(bench_parts SOURCES unit/bench_parts.c LIBRARIES bench test_support)
+endif()
