@@ -19,7 +19,8 @@ enum {
     NO_WORKER_MS = 1000, /* so long requests wait for a worker to come */
     GRANT_MS = 5000,     /* an unused grant lapses */
     STALLED_MS = 10000,  /* a client that takes nothing for so long, while memory is short, is cut */
-    DRAIN_STREAMS_MS = 5000,
+    DRAIN_STREAMS_MS = 3000,
+    DRAIN_ANSWERS_MS = 4000, /* what a client has not taken by then, it asks for again elsewhere */
     DRAIN_REQUESTS_MS = 20000,
     DRAIN_WORKERS_MS = 25000,
     DEATHS_ALONE = 2,

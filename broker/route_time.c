@@ -175,7 +175,8 @@ static void go_on_draining(struct route *route, int64_t now_ns)
         drain_workers(route, ROLE_WRITER);
         route->drained_writers = true;
     }
-    bool gone = route->drained_writers && readers_gone && !any_here(route, ROLE_WRITER) && route->owed == 0;
+    bool taken = route->owed == 0 || spent_ms > DRAIN_ANSWERS_MS;
+    bool gone = route->drained_writers && readers_gone && !any_here(route, ROLE_WRITER) && taken;
     if ((gone || spent_ms > DRAIN_WORKERS_MS) && !route->finished) {
         route->finished = true;
         route_act(route, ACTION_FINISHED, 0);

@@ -6,6 +6,7 @@
 #include "client/core.h"
 #include "client/pool.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct stigstore_cursor {
@@ -27,7 +28,9 @@ struct stigstore_cursor {
     size_t place;
     bool last;  /* no piece follows `piece` */
     int status; /* once not OK it stays */
-    char message[512];
+    size_t last_id_bytes;
+    char last_id[LIMIT_ID_BYTES]; /* handed out from the pieces before */
+    char message[LIMIT_ID_BYTES + 512];
 };
 
 static int end(struct stigstore_cursor *cursor, int status, const char *message)
@@ -38,6 +41,30 @@ static int end(struct stigstore_cursor *cursor, int status, const char *message)
     memcpy(cursor->message, message, length);
     cursor->message[length] = '\0';
     return status;
+}
+
+/* A list that ended early says where, so that one can go on behind it. */
+static int end_early(struct stigstore_cursor *cursor, int status, const char *message)
+{
+    char text[sizeof(cursor->message)];
+
+    snprintf(text, sizeof(text), "%s%s%.*s", message[0] ? message : status_text(status),
+             cursor->last_id_bytes ? "; the last one was " : "", (int)cursor->last_id_bytes, cursor->last_id);
+    return end(cursor, status, text);
+}
+
+/* Before `piece` goes. */
+static void note_last_id(struct stigstore_cursor *cursor)
+{
+    const stigstore_item *item;
+    stigstore_bytes id;
+
+    if (!cursor->piece || !cursor->place)
+        return;
+    item = &cursor->piece->open.items[cursor->place - 1];
+    id = item->id.size ? item->id : item->kind;
+    cursor->last_id_bytes = id.size < sizeof(cursor->last_id) ? id.size : sizeof(cursor->last_id);
+    memcpy(cursor->last_id, id.data, cursor->last_id_bytes);
 }
 
 /* How a list ended when there was nothing wrong. */
@@ -148,9 +175,13 @@ static void take_piece_of_file(struct stigstore_cursor *cursor)
 /* The next piece into `piece`; OK, or the status in which the list ended. */
 static int take_piece(struct stigstore_cursor *cursor)
 {
+    int status = ended_status(cursor->piece ? cursor->piece->open.status : STATUS_OK);
+
+    note_last_id(cursor);
+    if (cursor->last && status == STATUS_END)
+        return end(cursor, status, "");
     if (cursor->last)
-        return end(cursor, ended_status(cursor->piece ? cursor->piece->open.status : STATUS_OK),
-                   cursor->piece ? cursor->piece->open.message : "");
+        return end_early(cursor, status, cursor->piece->open.message);
     if (cursor->through_broker)
         take_piece_of_service(cursor);
     else
