@@ -79,6 +79,9 @@ bool op_give_up(struct op *op, int status);
 struct reply op_outcome(const struct op *op, const struct reply *reply);
 /* Ends it with `status` whatever it takes: leads or waits while it is pinned. */
 void op_end_now(struct op *op, int status);
+/* Gives up queued calls that are overdue, since what nobody sends any more would hold the later ones up, and says until
+ * when a thread may wait for `op` before it has to look again. */
+int64_t op_wait_until(const struct op *op);
 /* Runs `request` on `driver` and waits for it: its status, in the box. Mutex not held. */
 int op_run(struct stigstore *store, struct driver *driver, const struct request *request, uint32_t control_verb,
            uint32_t timeout_ms, struct result_box *box);

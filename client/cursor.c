@@ -115,12 +115,13 @@ static void wait_for_piece(struct stigstore_cursor *cursor)
         if ((closing || clock_boot_ns() >= op->deadline_ns) &&
             op_give_up(op, closing ? STATUS_CLOSED : STATUS_DEADLINE_EXCEEDED))
             break;
+        int64_t until_ns = op_wait_until(op);
         if (!driver->led) {
-            driver_lead(driver, op->deadline_ns, -1);
+            driver_lead(driver, until_ns, -1);
             continue;
         }
         driver_join(driver, &cursor->waiter);
-        cond_wait_until(&cursor->came, &cursor->store->hub->mutex, op->deadline_ns);
+        cond_wait_until(&cursor->came, &cursor->store->hub->mutex, until_ns);
         driver_quit(driver, &cursor->waiter);
     }
     driver_pass(driver);

@@ -6,6 +6,7 @@
  */
 #include "client/core.h"
 #include "client/local_write.h"
+#include "client/queue.h"
 
 /* ---- drivers ---- */
 
@@ -228,6 +229,13 @@ static void settle_waiting(struct call *call, const struct reply *reply, bool la
     }
 }
 
+int64_t op_wait_until(const struct op *op)
+{
+    int64_t due_ns = store_is_closing(op->store) ? INT64_MAX : queue_expire(op->store);
+
+    return due_ns < op->deadline_ns ? due_ns : op->deadline_ns;
+}
+
 static void wait_for(struct waiting *waiting)
 {
     struct op *op = &waiting->op;
@@ -238,12 +246,13 @@ static void wait_for(struct waiting *waiting)
         if ((closing || clock_boot_ns() >= op->deadline_ns) &&
             op_give_up(op, closing ? STATUS_CLOSED : STATUS_DEADLINE_EXCEEDED))
             break;
+        int64_t until_ns = op_wait_until(op);
         if (!driver->led) {
-            driver_lead(driver, op->call.pinned ? 0 : op->deadline_ns, -1);
+            driver_lead(driver, op->call.pinned ? 0 : until_ns, -1);
             continue;
         }
         driver_join(driver, &waiting->waiter);
-        cond_wait_until(&waiting->cond, &op->store->hub->mutex, op->call.pinned ? INT64_MAX : op->deadline_ns);
+        cond_wait_until(&waiting->cond, &op->store->hub->mutex, op->call.pinned ? INT64_MAX : until_ns);
         driver_quit(driver, &waiting->waiter);
     }
     driver_pass(driver);

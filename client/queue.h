@@ -57,8 +57,8 @@ void queued_want(struct queued_call *call);
 int64_t queue_due_ns(const struct stigstore *store);
 /* Puts a result on the ready list. */
 void queue_push(struct stigstore_queue *queue, struct result_box *box);
-/* Ends calls of the handle whose time is up. */
-void queue_expire(struct stigstore *store);
+/* Ends calls of the handle whose time is up; when the next one's is (INT64_MAX: there is none). */
+int64_t queue_expire(struct stigstore *store);
 /* The descriptor's timer is set to what falls due first. */
 void queue_arm_timer(struct stigstore_queue *queue);
 #endif

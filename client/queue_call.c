@@ -197,17 +197,20 @@ void queued_want(struct queued_call *call)
 
 /* ---- time ---- */
 
-void queue_expire(struct stigstore *store)
+int64_t queue_expire(struct stigstore *store)
 {
     struct deadline *first = deadlines_first(store->deadlines);
     int64_t now_ns = first ? clock_boot_ns() : 0;
 
+    if (first && first->due_ns <= now_ns && store->remote && store->remote->led)
+        store->remote->lane->ops->interrupt(store->remote->lane); /* what stood behind them may leave now */
     while (first && first->due_ns <= now_ns) {
         struct queued_call *call = (struct queued_call *)((char *)first - offsetof(struct queued_call, deadline));
         deadlines_remove(store->deadlines, first); /* a pinned one ends by itself */
         op_give_up(&call->op, STATUS_DEADLINE_EXCEEDED);
         first = deadlines_first(store->deadlines);
     }
+    return first ? first->due_ns : INT64_MAX;
 }
 
 static int64_t earlier(int64_t due_ns, const struct driver *driver)

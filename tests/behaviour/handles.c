@@ -139,8 +139,10 @@ static void a_deadline_that_has_passed(void **state)
         size_t number = 0;
         assert_status(OK, stigstore_queue_wait(queue, results, 16, 30000, &number));
         for (size_t i = 0; i < number; i++) {
-            assert_true(results[i]->status == STIGSTORE_OK || results[i]->status == STIGSTORE_DEADLINE_EXCEEDED);
-            applied += results[i]->status == STIGSTORE_OK;
+            int status = results[i]->status;
+            bool never_left = place.way != WAY_EMBEDDED && status == STIGSTORE_UNAVAILABLE;
+            assert_true(status == STIGSTORE_OK || status == STIGSTORE_DEADLINE_EXCEEDED || never_left);
+            applied += status == STIGSTORE_OK;
         }
         seen += (unsigned)number;
         stigstore_results_free(results, number);

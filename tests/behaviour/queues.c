@@ -231,6 +231,30 @@ static void *wait_in_thread(void *context)
     return NULL;
 }
 
+/* Nobody waits for the queue: its calls are given up on the way of others, whom they must not hold up. */
+static void what_is_overdue_in_a_queue_holds_nobody_up(void **state)
+{
+    (void)state;
+    enum { COUNT = 10 };
+    stigstore_bytes kind = fresh_kind();
+    stigstore_queue *queue = new_queue();
+    stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = kind, .id = TEXT("a"), .data = TEXT("x"),
+                                 .timeout_ms = 1};
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_status(OK, stigstore_submit(queue, &request, i, NULL));
+    }
+    poll(NULL, 0, 3); /* their time is up */
+    request = (stigstore_request){STIGSTORE_REQUEST(SAVE), .kind = kind, .id = TEXT("a"), .data = TEXT("y"),
+                                  .timeout_ms = WAIT_MS};
+    assert_status(OK, call_status(&request));
+    assert_stored(kind, TEXT("a"), TEXT("y"));
+    for (unsigned i = 0; i < COUNT; i++) {
+        stigstore_result *result = take(queue);
+        stigstore_result_free(&result);
+    }
+    stigstore_queue_free(&queue);
+}
+
 static void a_wait_can_be_woken(void **state)
 {
     (void)state;
@@ -296,6 +320,7 @@ int queue_tests(void)
         cmocka_unit_test(the_descriptor_says_when_to_look),
         cmocka_unit_test(a_streamed_list_comes_piece_by_piece),
         cmocka_unit_test(a_cancelled_call_still_has_its_result),
+        cmocka_unit_test(what_is_overdue_in_a_queue_holds_nobody_up),
         cmocka_unit_test(a_wait_can_be_woken),
         cmocka_unit_test(flush_waits_for_all_that_was_submitted),
         cmocka_unit_test(a_queue_hands_out_what_is_left_after_close),
