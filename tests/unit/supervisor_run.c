@@ -364,11 +364,8 @@ static void a_failed_sync_is_marked_for_the_next_writer(void **state)
     struct lock *lock;
     setenv("TEST_WRITER", "lose a sync once", 1);
     start(stage);
-    expect_all(stage);
-    struct line line;
-    do
-        line = next_line(stage);
-    while (strcmp(line.role, "writer") != 0);
+    for (int writers = 0; writers < 2;) /* the second may come before the readers */
+        writers += strcmp(next_line(stage).role, "writer") == 0;
     assert_int_equal(lock_open(stage->database, false, &lock, NULL), STATUS_OK);
     assert_true(lock_has_failed_sync(lock));
     lock_free(&lock);
