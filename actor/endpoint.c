@@ -143,7 +143,8 @@ int endpoint_make_folder(const char *folder, struct failure *failure)
     return check_way(real, failure);
 }
 
-static bool somebody_listens(const char *path)
+/* *pid: who does, 0 when that cannot be told. */
+static bool somebody_listens(const char *path, pid_t *pid)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, path, sizeof address.sun_path - 1);
@@ -151,6 +152,10 @@ static bool somebody_listens(const char *path)
     if (fd < 0)
         return true;
     bool listens = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno != ECONNREFUSED;
+    struct ucred peer = {0};
+    socklen_t size = sizeof peer;
+    if (listens && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        *pid = peer.pid;
     close(fd);
     return listens;
 }
@@ -158,14 +163,17 @@ static bool somebody_listens(const char *path)
 static int check_place(const char *path, struct failure *failure)
 {
     struct stat info;
+    pid_t pid = 0;
     if (lstat(path, &info) != 0)
         return errno == ENOENT ? STATUS_OK
                                : failure_set(failure, STATUS_IO_ERROR, "cannot look at %s: %s", path, strerror(errno));
     if (!S_ISSOCK(info.st_mode))
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "%s is in the way and is not a socket", path);
-    if (somebody_listens(path))
-        return failure_set(failure, STATUS_BUSY, "somebody listens at %s already", path);
-    return STATUS_OK;
+    if (!somebody_listens(path, &pid))
+        return STATUS_OK;
+    if (pid > 0)
+        return failure_set(failure, STATUS_BUSY, "process %ld listens at %s already", (long)pid, path);
+    return failure_set(failure, STATUS_BUSY, "somebody listens at %s already", path);
 }
 
 int endpoint_check_bind(const char *endpoint, struct failure *failure)
