@@ -37,8 +37,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         input->idempotency_key = argument;
         return 0;
     case KEY_LIMIT:
-        if (!cli_number(argument, UINT32_MAX, &input->limit)) {
-            argp_error(state, "--limit takes a whole number, not '%s'", argument);
+        if (!cli_number(argument, UINT32_MAX, &input->limit) || input->limit == 0) {
+            argp_error(state, "--limit takes a whole number from 1 to %" PRIu32 ", not '%s'", UINT32_MAX, argument);
         }
         return 0;
     case ARGP_KEY_ARG:
@@ -95,12 +95,13 @@ static int save(int argc, char **argv)
     }
     stigstore_request request = request_of(STIGSTORE_AUDIT_SAVE, &input);
     request.flags = input.require_resource ? STIGSTORE_REQUIRE_RESOURCE : 0;
-    if (!cli_read_file(input.arguments[2], &request.data)) {
-        return CLI_FAILED;
+    int code = cli_read_file(input.arguments[2], &request.data);
+    if (code != CLI_OK) {
+        return code;
     }
     stigstore *store = cli_open(CLI_WRITES, 0);
     stigstore_result *result = NULL;
-    int code = cli_call(store, CLI_WRITES, &request, &result);
+    code = cli_call(store, CLI_WRITES, &request, &result);
     if (code == CLI_OK) {
         printf("%" PRIu64 "\n", result->revision);
     }
@@ -144,8 +145,8 @@ static bool print_version(const stigstore_item *item)
 {
     char archived[32];
     cli_time(item->updated_ms, archived);
-    return cli_write_all(stdout, item->hash) && putchar('\t') != EOF && cli_write_all(stdout, item->tag) &&
-           printf("\t%s\t%" PRIu64 "\n", archived, item->data_bytes) > 0;
+    return cli_write_all(stdout, item->hash) && cli_wrote(putchar('\t') != EOF) && cli_write_all(stdout, item->tag) &&
+           cli_wrote(printf("\t%s\t%" PRIu64 "\n", archived, item->data_bytes) > 0);
 }
 
 static int list(int argc, char **argv)
@@ -219,15 +220,15 @@ int cli_audit(int argc, char **argv)
         .args_doc = "save|get|list|delete KIND ID [ARGUMENT...]",
         .doc = "Archived versions of resources. `stigstore audit save --help` and so on say more.",
     };
-    for (const struct cli_verb *verb = verbs; argc > 1 && verb->name; verb++) {
-        if (strcmp(argv[1], verb->name) == 0) {
+    int verb_at = cli_parse_verb(&argp, argc, argv);
+    for (const struct cli_verb *verb = verbs; verb->name; verb++) {
+        if (strcmp(argv[verb_at], verb->name) == 0) {
             char name[64];
             snprintf(name, sizeof(name), "stigstore audit %s", verb->name);
-            argv[1] = name;
-            return cli_finish(verb->run(argc - 1, argv + 1));
+            argv[verb_at] = name;
+            return cli_finish(verb->run(argc - verb_at, argv + verb_at));
         }
     }
-    cli_parse_plain(&argp, argc > 1 ? 2 : 1, argv, NULL);
-    cli_error("audit takes one of save, get, list and delete");
+    cli_error("audit takes one of save, get, list and delete, not '%s'", argv[verb_at]);
     return CLI_USAGE;
 }

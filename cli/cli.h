@@ -47,9 +47,13 @@ extern const struct cli_verb cli_verbs[]; /* ends with a NULL name */
 void cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 /* The same for verbs that open no store. */
 void cli_parse_plain(const struct argp *argp, int argc, char **argv, void *input);
+/* The same for a line that names a verb behind its options; gives its place in `argv`. `argp` has no parser. */
+int cli_parse_verb(const struct argp *argp, int argc, char **argv);
 
 /* Opens the store that the common options name; on failure says why and exits. `flags`: stigstore options.flags. */
 stigstore *cli_open(enum cli_access access, uint32_t flags);
+/* The same, but gives the exit code. */
+int cli_try_open(enum cli_access access, uint32_t flags, stigstore **store);
 
 /* One line on standard error, "stigstore: ...". */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -60,9 +64,11 @@ int cli_report_status(enum cli_access access, int status, uint32_t flags, const 
 /* Calls, prints a failure, gives the exit code; *result is the caller's to free. */
 int cli_call(stigstore *store, enum cli_access access, const stigstore_request *request, stigstore_result **result);
 
-/* A whole file, or standard input for NULL and "-", in malloc'ed bytes; false: an error was printed. */
-bool cli_read_file(const char *path, stigstore_bytes *data);
+/* A whole file, or standard input for NULL and "-", in malloc'ed bytes; gives the exit code, the error is printed. */
+int cli_read_file(const char *path, stigstore_bytes *data);
 bool cli_write_all(FILE *out, stigstore_bytes bytes);
+/* Remembers why standard output failed, for cli_finish; returns `done`. */
+bool cli_wrote(bool done);
 /* Flushes standard output; an exit code. */
 int cli_finish(int code);
 

@@ -2,6 +2,7 @@
  * common.c - the common options, opening a store, errors and exit codes, reading and printing.
  */
 #include "cli/cli.h"
+#include "proto/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,30 +71,6 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
 
 const struct argp cli_common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
 
-void cli_parse_plain(const struct argp *argp, int argc, char **argv, void *input)
-{
-    argp_err_exit_status = CLI_USAGE;
-    /* argp prints usage errors under the invocation's name: "stigstore put". */
-    program_invocation_name = argv[0];
-    program_invocation_short_name = argv[0];
-    argp_parse(argp, argc, argv, 0, NULL, input);
-}
-
-void cli_parse(const struct argp *argp, int argc, char **argv, void *input)
-{
-    struct argp own = *argp;
-    own.args_doc = NULL;
-    own.doc = NULL;
-    /* Without a parser of its own, `both` hands its input to its first child. */
-    const struct argp_child children[] = {
-        {&own, 0, NULL, 0},
-        {&cli_common_argp, 0, "Options of every verb that opens a store:", 1},
-        {NULL, 0, NULL, 0},
-    };
-    const struct argp both = {NULL, NULL, argp->args_doc, argp->doc, children, NULL, NULL};
-    cli_parse_plain(&both, argc, argv, input);
-}
-
 void cli_error(const char *format, ...)
 {
     va_list arguments;
@@ -112,7 +90,7 @@ static void print_notice(void *context, int level, const char *line)
     }
 }
 
-stigstore *cli_open(enum cli_access access, uint32_t flags)
+int cli_try_open(enum cli_access access, uint32_t flags, stigstore **store)
 {
     stigstore_options options = {.struct_size = sizeof(options),
                                  .flags = flags,
@@ -127,16 +105,21 @@ stigstore *cli_open(enum cli_access access, uint32_t flags)
     if (cli_common.take_over) {
         options.flags |= STIGSTORE_OPEN_TAKE_OVER;
     }
-    stigstore *store = NULL;
     stigstore_result *result = NULL;
-    int status = stigstore_open(cli_common.store, &options, &store, &result);
-    if (status != STIGSTORE_OK) {
-        /* Nothing was asked of the store yet: whatever stopped it, no mutation is in doubt. */
-        int code = cli_report_status(CLI_READS, status, 0, result ? result->message : NULL);
-        stigstore_result_free(&result);
+    int status = stigstore_open(cli_common.store, &options, store, &result);
+    /* Nothing was asked of the store yet: whatever stopped it, no mutation is in doubt. */
+    int code = cli_report_status(CLI_READS, status, 0, result ? result->message : NULL);
+    stigstore_result_free(&result);
+    return code;
+}
+
+stigstore *cli_open(enum cli_access access, uint32_t flags)
+{
+    stigstore *store = NULL;
+    int code = cli_try_open(access, flags, &store);
+    if (code != CLI_OK) {
         exit(code);
     }
-    stigstore_result_free(&result);
     return store;
 }
 
@@ -208,22 +191,23 @@ int cli_call(stigstore *store, enum cli_access access, const stigstore_request *
     return *result ? cli_report(access, *result) : cli_report_status(access, status, 0, NULL);
 }
 
+/* No store takes more than the limit, so nothing beyond it is read. */
 static bool read_all(int fd, stigstore_bytes *data)
 {
     size_t capacity = 64 * 1024, size = 0;
     char *bytes = malloc(capacity);
     while (bytes) {
         ssize_t got = read(fd, bytes + size, capacity - size);
-        if (got == 0) {
+        size += got > 0 ? (size_t)got : 0;
+        if (got == 0 || size > LIMIT_DATA_BYTES_MOST) {
             *data = (stigstore_bytes){bytes, size};
             return true;
         }
         if (got < 0 && errno != EINTR) {
             break;
         }
-        size += got > 0 ? (size_t)got : 0;
         if (size == capacity) {
-            char *larger = capacity < SIZE_MAX / 2 ? realloc(bytes, capacity *= 2) : NULL;
+            char *larger = realloc(bytes, capacity *= 2);
             if (!larger) {
                 errno = ENOMEM;
                 break;
@@ -235,30 +219,58 @@ static bool read_all(int fd, stigstore_bytes *data)
     return false;
 }
 
-bool cli_read_file(const char *path, stigstore_bytes *data)
+static bool is_over_limit(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > (off_t)LIMIT_DATA_BYTES_MOST;
+}
+
+int cli_read_file(const char *path, stigstore_bytes *data)
 {
     bool is_stdin = !path || strcmp(path, "-") == 0;
+    const char *name = is_stdin ? "standard input" : path;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    bool done = fd >= 0 && read_all(fd, data);
-    if (!done) {
-        cli_error("cannot read %s: %s", is_stdin ? "standard input" : path, strerror(errno));
+    int code = CLI_OK;
+    *data = (stigstore_bytes){NULL, 0};
+    if (fd < 0 || (!is_over_limit(fd) && !read_all(fd, data))) {
+        cli_error("cannot read %s: %s", name, strerror(errno));
+        code = CLI_FAILED;
+    } else if (!data->data || data->size > LIMIT_DATA_BYTES_MOST) {
+        cli_error("TOO_LARGE: %s is over the %d MiB that any store takes", name, (int)(LIMIT_DATA_BYTES_MOST / MIB));
+        code = CLI_USAGE;
+    }
+    if (code != CLI_OK) {
+        free((void *)(uintptr_t)data->data);
+        *data = (stigstore_bytes){NULL, 0};
     }
     if (fd >= 0 && !is_stdin) {
         close(fd);
+    }
+    return code;
+}
+
+/* Why standard output first failed; whatever is called before the end may change errno. */
+static int output_errno;
+
+bool cli_wrote(bool done)
+{
+    if (!done && output_errno == 0) {
+        output_errno = errno;
     }
     return done;
 }
 
 bool cli_write_all(FILE *out, stigstore_bytes bytes)
 {
-    return bytes.size == 0 || fwrite(bytes.data, 1, bytes.size, out) == bytes.size;
+    return cli_wrote(bytes.size == 0 || fwrite(bytes.data, 1, bytes.size, out) == bytes.size);
 }
 
 int cli_finish(int code)
 {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        if (errno != EPIPE) {
-            cli_error("cannot write to standard output: %s", strerror(errno));
+    bool flushed = cli_wrote(fflush(stdout) == 0);
+    if (!flushed || ferror(stdout)) {
+        if (output_errno != EPIPE) {
+            cli_error("cannot write to standard output: %s", strerror(output_errno));
         }
         return code ? code : CLI_FAILED;
     }
@@ -267,14 +279,15 @@ int cli_finish(int code)
 
 void cli_time(int64_t ms, char out[32])
 {
-    time_t seconds = (time_t)(ms / 1000);
+    int64_t rest = (ms % 1000 + 1000) % 1000; /* before 1970 too */
+    time_t seconds = (time_t)((ms - rest) / 1000);
     struct tm tm;
     char date[24];
     if (!gmtime_r(&seconds, &tm) || !strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm)) {
         snprintf(out, 32, "%" PRId64, ms);
         return;
     }
-    snprintf(out, 32, "%s.%03dZ", date, (int)(ms % 1000));
+    snprintf(out, 32, "%s.%03dZ", date, (int)rest);
 }
 
 bool cli_number(const char *text, uint64_t most, uint64_t *number)
@@ -328,7 +341,7 @@ bool cli_print_json(const stigstore_item *item, bool is_audit, bool with_data)
     if (with_data) {
         json_object_set_new(object, "data", json_base64(item->data));
     }
-    bool done = object && json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    bool done = cli_wrote(object && json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF);
     json_decref(object);
     return done;
 }

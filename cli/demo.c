@@ -145,7 +145,7 @@ static bool load(struct tour *tour)
     tour->contents = calloc(tour->file_count, sizeof(*tour->contents));
     begin(tour);
     for (size_t i = 0; tour->contents && i < tour->file_count; i++) {
-        if (!cli_read_file(tour->files[i], &tour->contents[i])) {
+        if (cli_read_file(tour->files[i], &tour->contents[i]) != CLI_OK) {
             return false;
         }
         bytes += tour->contents[i].size;

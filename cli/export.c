@@ -2,13 +2,12 @@
  * export.c - `stigstore export`: every resource and version of some kinds, or of all, into one file.
  */
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/transfer.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct export
 {
@@ -54,7 +53,11 @@ static ProtobufCBinaryData binary(stigstore_bytes bytes)
 static int write_record(struct export *export, const transfer_record *record)
 {
     if (!transfer_write(export->out, record)) {
-        cli_error("cannot write %s: %s", export->file, strerror(errno));
+        if (export->out == stdout) {
+            cli_wrote(false); /* told at the end */
+        } else {
+            cli_error("cannot write %s: %s", export->file, strerror(errno));
+        }
         return CLI_FAILED;
     }
     progress_update(&export->progress, 0, export->resources + export->versions);
@@ -169,34 +172,6 @@ static int write_everything(struct export *export, const struct input *input)
     return code ? code : write_end(export);
 }
 
-/* Into a file beside it that is renamed at the end: FILE is whole or is not there. */
-static int export_to_file(struct export *export, const struct input *input)
-{
-    char *part = NULL;
-    if (asprintf(&part, "%s.part-%ld", input->file, (long)getpid()) < 0) {
-        return CLI_FAILED;
-    }
-    int code = CLI_FAILED;
-    export->out = fopen(part, "wxe");
-    if (!export->out) {
-        cli_error("cannot make %s: %s", part, strerror(errno));
-        free(part);
-        return code;
-    }
-    code = write_everything(export, input);
-    bool synced = code == CLI_OK && fflush(export->out) == 0 && fsync(fileno(export->out)) == 0;
-    bool closed = fclose(export->out) == 0;
-    if (code == CLI_OK && (!synced || !closed || rename(part, input->file) != 0)) {
-        cli_error("cannot write %s: %s", input->file, strerror(errno));
-        code = CLI_FAILED;
-    }
-    if (code != CLI_OK) {
-        unlink(part);
-    }
-    free(part);
-    return code;
-}
-
 int cli_export(int argc, char **argv)
 {
     static const struct argp argp = {.parser = parse,
@@ -213,7 +188,12 @@ int cli_export(int argc, char **argv)
         export.out = stdout;
         code = write_everything(&export, &input);
     } else {
-        code = export_to_file(&export, &input);
+        struct cli_output output;
+        code = cli_output_open(&output, input.file) ? CLI_OK : CLI_FAILED;
+        if (code == CLI_OK) {
+            export.out = output.stream;
+            code = cli_output_close(&output, write_everything(&export, &input));
+        }
     }
     progress_end(&export.progress);
     stigstore_free(&export.store);

@@ -2,6 +2,7 @@
  * files.c - the verbs on the whole store: backup, restore, verify.
  */
 #include "cli/cli.h"
+#include "client/locate.h"
 #include "storage/file.h"
 
 #include <errno.h>
@@ -75,14 +76,31 @@ int cli_backup(int argc, char **argv)
     return cli_finish(code);
 }
 
+static char *default_path(void)
+{
+    struct failure failure = {0};
+    char notice[512];
+    char *path = locate_default_database(notice, sizeof(notice), &failure);
+    if (!path) {
+        exit(cli_report_status(CLI_READS, failure.status, 0, failure.message));
+    }
+    if (*notice) {
+        cli_error("%s", notice);
+    }
+    return path;
+}
+
 /* The database file that the common options name; verify and restore act on files, never through a service. */
 static char *database_path(void)
 {
     const char *url = cli_common.store ? cli_common.store : getenv("STIGSTORE_URL");
-    if (url && strncmp(url, "sqlite:", 7) == 0) {
+    if (!url || (!cli_common.store && !*url)) {
+        return default_path(); /* found without opening it: what is to be restored may be damaged, or gone */
+    }
+    if (strncmp(url, "sqlite:", 7) == 0) {
         url += 7;
     }
-    if (url && !strstr(url, "://")) {
+    if (!strstr(url, "://")) {
         return strdup(url);
     }
     stigstore *store = cli_open(CLI_READS, 0);

@@ -51,29 +51,6 @@ static char *help_text(int key, const char *text, void *input)
     return fclose(memory) ? NULL : out;
 }
 
-struct main_input {
-    int verb_at;
-};
-
-static error_t parse_main(int key, char *argument, struct argp_state *state)
-{
-    struct main_input *input = state->input;
-    (void)argument;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        return 0;
-    case ARGP_KEY_ARG:
-        input->verb_at = state->next - 1;
-        state->next = state->argc;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_usage(state);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 static const struct cli_verb *find_verb(const char *name)
 {
     for (const struct cli_verb *verb = cli_verbs; verb->name; verb++) {
@@ -86,24 +63,20 @@ static const struct cli_verb *find_verb(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&cli_common_argp, 0, "Options of every verb that opens a store:", 1},
-                                                 {NULL, 0, NULL, 0}};
     static const struct argp argp = {
-        NULL, parse_main, "VERB [ARGUMENT...]", "A resource store for one host.\v", children, help_text, NULL};
-    struct main_input input = {0};
-    argp_err_exit_status = CLI_USAGE;
+        .args_doc = "VERB [ARGUMENT...]", .doc = "A resource store for one host.\v", .help_filter = help_text};
     argv[0] = (char *)(uintptr_t)main_name;
-    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
+    int verb_at = cli_parse_verb(&argp, argc, argv);
 
-    const struct cli_verb *verb = find_verb(argv[input.verb_at]);
+    const struct cli_verb *verb = find_verb(argv[verb_at]);
     if (!verb) {
-        cli_error("no verb '%s'; `stigstore --help` lists them", argv[input.verb_at]);
+        cli_error("no verb '%s'; `stigstore --help` lists them", argv[verb_at]);
         return CLI_USAGE;
     }
     char name[64];
     snprintf(name, sizeof(name), "stigstore %s", verb->name);
-    argv[input.verb_at] = name;
-    return verb->run(argc - input.verb_at, argv + input.verb_at);
+    argv[verb_at] = name;
+    return verb->run(argc - verb_at, argv + verb_at);
 }
 
 int cli_version(int argc, char **argv)

@@ -3,9 +3,9 @@
  */
 #include "cli/cli.h"
 #include "cli/decode.h"
+#include "cli/output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +39,8 @@ struct input {
 static void take_number(struct argp_state *state, const char *option, const char *argument, uint64_t most,
                         uint64_t *number)
 {
-    if (!cli_number(argument, most, number)) {
-        argp_error(state, "--%s takes a whole number up to %" PRIu64 ", not '%s'", option, most, argument);
+    if (!cli_number(argument, most, number) || *number == 0) {
+        argp_error(state, "--%s takes a whole number from 1 to %" PRIu64 ", not '%s'", option, most, argument);
     }
 }
 
@@ -165,11 +165,12 @@ int cli_put(int argc, char **argv)
     cli_parse(&argp, argc, argv, &input);
 
     stigstore_request request = request_of(STIGSTORE_SAVE, &input);
-    if (!cli_read_file(input.arguments[2], &request.data)) {
-        return CLI_FAILED;
+    int code = cli_read_file(input.arguments[2], &request.data);
+    if (code != CLI_OK) {
+        return code;
     }
     stigstore_result *result = NULL;
-    int code = call_once(CLI_WRITES, &request, &result);
+    code = call_once(CLI_WRITES, &request, &result);
     if (code == CLI_OK) {
         printf("%" PRIu64 "\n", result->revision);
     }
@@ -178,20 +179,29 @@ int cli_put(int argc, char **argv)
     return cli_finish(code);
 }
 
-static int write_output(const char *path, stigstore_bytes data)
+static int print_resource(const stigstore_item *item, const struct input *input)
 {
-    if (!path) {
-        return cli_write_all(stdout, data) ? CLI_OK : CLI_FAILED;
+    if (input->decode_type) {
+        return decode_print(input->decode_type, input->import_folder, item->data);
     }
-    FILE *file = fopen(path, "we");
-    bool done = file && cli_write_all(file, data);
-    if (file && fclose(file) != 0) {
-        done = false;
-    }
-    if (!done) {
-        cli_error("cannot write %s: %s", path, strerror(errno));
-    }
+    bool done = cli_common.json ? cli_print_json(item, false, input->data) : cli_write_all(stdout, item->data);
     return done ? CLI_OK : CLI_FAILED;
+}
+
+/* All that would go to standard output, protoc's text too, goes into the file instead. */
+static int print_into(const stigstore_item *item, const struct input *input)
+{
+    struct cli_output output;
+    if (!cli_output_open(&output, input->output)) {
+        return CLI_FAILED;
+    }
+    int code = CLI_FAILED;
+    if (dup2(fileno(output.stream), STDOUT_FILENO) >= 0) {
+        code = cli_finish(print_resource(item, input));
+    } else {
+        cli_error("cannot write %s: %s", input->output, strerror(errno));
+    }
+    return cli_output_close(&output, code);
 }
 
 int cli_get(int argc, char **argv)
@@ -213,15 +223,12 @@ int cli_get(int argc, char **argv)
     stigstore_request request = request_of(STIGSTORE_GET, &input);
     stigstore_result *result = NULL;
     int code = call_once(CLI_READS, &request, &result);
-    if (code == CLI_OK && input.decode_type) {
-        code = decode_print(input.decode_type, input.import_folder, result->items[0].data);
-    } else if (code == CLI_OK && cli_common.json) {
-        code = cli_print_json(&result->items[0], false, input.data) ? CLI_OK : CLI_FAILED;
-    } else if (code == CLI_OK) {
-        code = write_output(input.output, result->items[0].data);
+    if (code == CLI_OK) {
+        code = input.output ? print_into(&result->items[0], &input)
+                            : cli_finish(print_resource(&result->items[0], &input));
     }
     stigstore_result_free(&result);
-    return cli_finish(code);
+    return code;
 }
 
 static bool print_row(const stigstore_item *item, bool keys_only)
@@ -230,11 +237,11 @@ static bool print_row(const stigstore_item *item, bool keys_only)
         return false;
     }
     if (keys_only) {
-        return putchar('\n') != EOF;
+        return cli_wrote(putchar('\n') != EOF);
     }
     char updated[32];
     cli_time(item->updated_ms, updated);
-    return printf("\t%" PRIu64 "\t%s\t%" PRIu64 "\n", item->revision, updated, item->data_bytes) > 0;
+    return cli_wrote(printf("\t%" PRIu64 "\t%s\t%" PRIu64 "\n", item->revision, updated, item->data_bytes) > 0);
 }
 
 int cli_stat(int argc, char **argv)

@@ -172,6 +172,7 @@ static int run(const struct serve_config *config, const struct numbers *numbers,
     if (own) {
         snprintf(program, sizeof(program), "%s/stigstore", own);
     }
+    struct failure refusal = {0};
     struct greeting greeting = {config, program, is_default_store};
     struct supervisor_options supervisor = {
         .database_path = config->values[SERVE_db],
@@ -186,17 +187,15 @@ static int run(const struct serve_config *config, const struct numbers *numbers,
         .ready_fd = ready_fd,
         .ready = greet,
         .ready_context = &greeting,
+        .refusal = &refusal,
         .log = {print_line, NULL},
     };
     actor_set_name("stigstore serve");
-    switch (supervisor_run(&supervisor)) {
-    case 0:
-        return CLI_OK;
-    case ACTOR_EXIT_REFUSED:
-        return CLI_LATER;
-    default:
-        return CLI_FAILED;
+    int ended = supervisor_run(&supervisor);
+    if (refusal.status != STATUS_OK) {
+        return cli_report_status(CLI_READS, refusal.status, 0, refusal.message);
     }
+    return ended == ACTOR_EXIT_OK ? CLI_OK : CLI_FAILED;
 }
 
 int cli_serve(int argc, char **argv)

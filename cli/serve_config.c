@@ -7,7 +7,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,54 +54,84 @@ int serve_config_environment(struct serve_config *config, struct failure *failur
     return STATUS_OK;
 }
 
-struct file_reading {
-    struct serve_config *config;
-    struct serve_config of_file; /* so that the last of two equal names counts, as with flags */
-    const char *path;
-    struct failure *failure;
-};
-
-/* For ini_parse: 1 goes on, 0 ends with an error at this line. */
-static int take_line(void *context, const char *section, const char *name, const char *value)
+/* Without the white space around it. */
+static char *trim(char *text)
 {
-    struct file_reading *reading = context;
-    if (*section) {
-        failure_set(reading->failure, STATUS_INVALID_ARGUMENT,
-                    "%s: a section [%s]; only lines of name = value are known", reading->path, section);
-        return 0;
+    while (isspace((unsigned char)*text)) {
+        text++;
     }
+    char *end = text + strlen(text);
+    while (end > text && isspace((unsigned char)end[-1])) {
+        end--;
+    }
+    *end = '\0';
+    return text;
+}
+
+/* The last of two equal names counts, as with flags. */
+static int take_setting(struct serve_config *of_file, const char *name, const char *value, struct failure *failure)
+{
     for (int setting = 0; setting < SERVE_SETTING_COUNT; setting++) {
         if (strcmp(settings[setting].name, name) == 0) {
-            free(reading->of_file.values[setting]);
-            reading->of_file.values[setting] = strdup(value);
-            return reading->of_file.values[setting] != NULL;
+            free(of_file->values[setting]);
+            of_file->values[setting] = NULL;
+            return serve_config_set(of_file, (enum serve_setting)setting, value);
         }
     }
-    failure_set(reading->failure, STATUS_INVALID_ARGUMENT,
-                "%s: no setting '%s'; `stigstore serve --print-config` shows them", reading->path, name);
-    return 0;
+    return failure_set(failure, STATUS_INVALID_ARGUMENT, "no setting '%s'; `stigstore serve --print-config` shows them",
+                       name);
+}
+
+/* "name = value", a comment that begins with # or ;, or nothing. */
+static int take_line(struct serve_config *of_file, char *line, struct failure *failure)
+{
+    char *text = trim(line), *equals = strchr(text, '=');
+    if (*text == '\0' || *text == '#' || *text == ';') {
+        return STATUS_OK;
+    }
+    if (!equals) {
+        return failure_set(failure, STATUS_INVALID_ARGUMENT, "not name = value");
+    }
+    *equals = '\0';
+    return take_setting(of_file, trim(text), trim(equals + 1), failure);
+}
+
+static int read_lines(struct serve_config *of_file, FILE *in, const char *path, struct failure *failure)
+{
+    char *line = NULL;
+    size_t room = 0;
+    unsigned number = 0;
+    struct failure inner = {0};
+    int status = STATUS_OK;
+    errno = 0;
+    while (status == STATUS_OK && getline(&line, &room, in) >= 0) {
+        number++;
+        status = take_line(of_file, line, &inner);
+    }
+    if (status != STATUS_OK) {
+        failure_set(failure, status, "%s, line %u: %s", path, number, inner.status ? inner.message : "out of memory");
+    } else if (!feof(in)) {
+        status = failure_set(failure, STATUS_INVALID_ARGUMENT, "cannot read %s: %s", path, strerror(errno));
+    }
+    free(line);
+    return status;
 }
 
 int serve_config_file(struct serve_config *config, const char *path, struct failure *failure)
 {
-    struct failure inner = {0};
-    struct file_reading reading = {.config = config, .path = path, .failure = &inner};
-    errno = 0;
-    int line = ini_parse(path, take_line, &reading);
-    int status = STATUS_OK;
-    if (line < 0) {
-        status = failure_set(failure, STATUS_INVALID_ARGUMENT, "cannot read %s: %s", path, strerror(errno));
-    } else if (inner.status) {
-        status = failure_set(failure, inner.status, "%s", inner.message);
-    } else if (line > 0) {
-        status = failure_set(failure, STATUS_INVALID_ARGUMENT, "%s: line %d is not name = value", path, line);
+    struct serve_config of_file = {{NULL}};
+    FILE *in = fopen(path, "re");
+    if (!in) {
+        return failure_set(failure, STATUS_INVALID_ARGUMENT, "cannot read %s: %s", path, strerror(errno));
     }
+    int status = read_lines(&of_file, in, path, failure);
     for (int setting = 0; status == STATUS_OK && setting < SERVE_SETTING_COUNT; setting++) {
-        if (reading.of_file.values[setting]) {
-            status = serve_config_set(config, (enum serve_setting)setting, reading.of_file.values[setting]);
+        if (of_file.values[setting]) {
+            status = serve_config_set(config, (enum serve_setting)setting, of_file.values[setting]);
         }
     }
-    serve_config_clear(&reading.of_file);
+    serve_config_clear(&of_file);
+    fclose(in);
     return status;
 }
 

@@ -112,10 +112,12 @@ static void print_report(const json_t *report)
     json_t *broker = json_object_get(service, "broker");
     json_t *writer = service ? worker_status(service, "writer") : json_object_get(report, "store");
     printf("store       %s\n", text_of(report, "path"));
-    if (service) {
-        printf("endpoint    %s\n", text_of(report, "endpoint"));
-        print_actors(json_object_get(report, "health"));
+    if (!service) {
+        print_holders(json_object_get(report, "snapshot_holders"));
+        return;
     }
+    printf("endpoint    %s\n", text_of(report, "endpoint"));
+    print_actors(json_object_get(report, "health"));
     printf("revision    %" JSON_INTEGER_FORMAT ", epoch %" JSON_INTEGER_FORMAT "\n", number_of(writer, "revision"),
            number_of(writer, "epoch"));
     printf("file        %" JSON_INTEGER_FORMAT " bytes, WAL %" JSON_INTEGER_FORMAT " bytes\n",
@@ -137,7 +139,11 @@ int cli_status(int argc, char **argv)
             "--json shows everything there is. Exits 0 only if the health files are fresh and the service answers, "
             "else 4."};
     cli_parse(&argp, argc, argv, NULL);
-    stigstore *store = cli_open(CLI_READS, 0);
+    stigstore *store = NULL;
+    int code = cli_try_open(CLI_READS, 0, &store);
+    if (code != CLI_OK) {
+        return code == CLI_USAGE ? CLI_USAGE : CLI_LATER;
+    }
     bool fresh = false;
     json_t *report = gather(store, &fresh);
     stigstore_free(&store);
@@ -145,6 +151,7 @@ int cli_status(int argc, char **argv)
         cli_error("UNAVAILABLE: the service does not answer; try again later");
         return CLI_LATER;
     }
+    bool answers = json_is_object(json_object_get(report, "service"));
     if (cli_common.json) {
         json_dumpf(report, stdout, JSON_COMPACT);
         putchar('\n');
@@ -152,8 +159,10 @@ int cli_status(int argc, char **argv)
         print_report(report);
     }
     json_decref(report);
-    if (!fresh) {
+    if (!answers) {
+        cli_error("UNAVAILABLE: no service answers for this store; `stigstore serve` starts one");
+    } else if (!fresh) {
         cli_error("UNAVAILABLE: an actor's health file is missing or older than %d s", HEALTH_STALE_MS / 1000);
     }
-    return cli_finish(fresh ? CLI_OK : CLI_LATER);
+    return cli_finish(answers && fresh ? CLI_OK : CLI_LATER);
 }

@@ -5,6 +5,7 @@
 #include "cli/supervise_children.h"
 #include "cli/supervise_state.h"
 #include "proto/clock.h"
+#include "storage/file.h"
 #include "storage/lock.h"
 
 #include <assert.h>
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 /* What a service that was killed leaves running ends within moments. */
-enum { PREDECESSOR_MS = 3000, PREDECESSOR_LOOK_MS = 20 };
+enum { PREDECESSOR_MS = 3000, PREDECESSOR_SOCKET_MS = 700, PREDECESSOR_LOOK_MS = 20 };
 
 struct supervisor {
     const struct supervisor_options *options;
@@ -236,6 +237,26 @@ static int catch_signals(struct supervisor *self, struct failure *failure)
     return STATUS_OK;
 }
 
+/* A file that is not ours is refused before a lock file is put beside it. */
+static int inspect_database(const char *path, struct failure *failure)
+{
+    struct failure why = {.status = STATUS_UNSUPPORTED};
+    char lock[PATH_MAX];
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    if (access(lock, F_OK) == 0)
+        return STATUS_OK;
+    switch (file_inspect(path, &why)) {
+    case FILE_NEWER:
+    case FILE_FOREIGN:
+    case FILE_BADGER:
+    case FILE_DAMAGED:
+        *failure = why;
+        return failure->status;
+    default:
+        return STATUS_OK; /* what cannot be read is named by the writer */
+    }
+}
+
 static int own_database(struct supervisor *self, struct failure *failure)
 {
     const char *path = self->options->database_path;
@@ -252,17 +273,21 @@ static int own_database(struct supervisor *self, struct failure *failure)
     return STATUS_OK;
 }
 
-/* The lock is ours, but processes of a service that was killed may not have gone yet. */
+/* The lock is ours, but processes of a service that was killed may not have gone yet; a writer may be in a sync. Who
+ * listens for longer belongs to another service. */
 static int wait_for_predecessor(struct supervisor *self, struct failure *failure)
 {
-    int64_t until_ns = clock_deadline_ns(PREDECESSOR_MS);
+    int64_t begin_ns = clock_boot_ns();
     for (;;) {
         struct lock_holder holder = {0};
+        int64_t patience_ms = PREDECESSOR_SOCKET_MS;
         int status = endpoint_check_bind(self->options->endpoint, failure);
-        if (status == STATUS_OK && lock_is_held(self->lock, LOCK_WRITER, &holder))
+        if (status == STATUS_OK && lock_is_held(self->lock, LOCK_WRITER, &holder)) {
             status = failure_set(failure, STATUS_BUSY, "process %" PRId64 " still writes to %s", holder.pid,
                                  self->options->database_path);
-        if (status != STATUS_BUSY || clock_boot_ns() >= until_ns)
+            patience_ms = PREDECESSOR_MS;
+        }
+        if (status != STATUS_BUSY || clock_boot_ns() - begin_ns >= patience_ms * NS_PER_MS)
             return status;
         struct pollfd item = {.fd = self->signal_fd, .events = POLLIN};
         if (poll(&item, 1, PREDECESSOR_LOOK_MS) > 0)
@@ -283,6 +308,8 @@ static int prepare(struct supervisor *self, struct failure *failure)
     uint64_t life;
     random_bytes(&life, sizeof life);
     int status = catch_signals(self, failure);
+    if (status == STATUS_OK)
+        status = inspect_database(self->options->database_path, failure);
     if (status == STATUS_OK)
         status = own_database(self, failure);
     if (status == STATUS_OK)
@@ -331,6 +358,8 @@ int supervisor_run(const struct supervisor_options *options)
         serve(self);
         let_go(self);
         code = self->state.exit_code;
+    } else if (options->refusal) {
+        *options->refusal = failure;
     } else {
         log_line(&options->log, LOG_LEVEL_ERROR, "%s", failure.message);
     }

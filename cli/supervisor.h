@@ -28,6 +28,7 @@ struct supervisor_options {
     int ready_fd;                 /* gets "READY\n" when broker, writer and a reader are; -1: none */
     void (*ready)(void *context); /* called at the same moment; NULL: not */
     void *ready_context;
+    struct failure *refusal; /* why it could not begin, which is then not logged; NULL: logged */
     struct log_sink log;
 };
 

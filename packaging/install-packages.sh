@@ -3,10 +3,10 @@
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libprotobuf-c-dev
-       protobuf-c-compiler protobuf-compiler libjansson-dev libmd-dev libinih-dev libsodium-dev"
+       protobuf-c-compiler protobuf-compiler libjansson-dev libmd-dev libsodium-dev"
 tests="libcmocka-dev g++ sqlite3 procps"
 sanitize="clang libclang-rt-14-dev llvm"
-run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libinih1 libsodium23 protobuf-compiler"
+run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libsodium23 protobuf-compiler"
 
 wanted=()
 for group in "$@"; do
