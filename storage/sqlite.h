@@ -56,12 +56,14 @@ struct span sqlite_column_span(sqlite3_stmt *statement, int column); /* TEXT or 
  */
 struct sqlite_range {
     uint8_t from[LIMIT_ID_BYTES + 1];
-    uint8_t to[LIMIT_ID_BYTES];
+    uint8_t to[LIMIT_ID_BYTES + 1];
     size_t from_size, to_size;
     bool is_open;
 };
 /* `prefix` and `after` are at most LIMIT_ID_BYTES; an empty `after` is none. */
 void sqlite_range_make(struct sqlite_range *range, struct span prefix, struct span after);
+/* Ends it with `last`, which lies in it. */
+void sqlite_range_cut(struct sqlite_range *range, struct span last);
 /* Binds from and to at `index` and `index + 1`; the range must live until the statement is reset. */
 int sqlite_range_bind(sqlite3_stmt *statement, int index, const struct sqlite_range *range);
 

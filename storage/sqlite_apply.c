@@ -110,12 +110,12 @@ static int delete_by_names(struct change *change, const struct request *request,
 
 static int delete_resource(struct change *change, const struct request *request)
 {
-    uint64_t count = 0, records;
+    uint64_t count = 0, records = 0;
     int rc = delete_by_names(change, request, WRITE_DELETE, &count);
-    if (rc == SQLITE_OK && count)
+    if (rc == SQLITE_OK) /* those of a resource that is absent too */
         rc = delete_by_names(change, request, WRITE_AUDIT_DELETE, &records);
     change->reply->count += count;
-    change->changed = change->changed || count;
+    change->changed = change->changed || count || records;
     return rc;
 }
 

@@ -2,7 +2,8 @@
  * sqlite_delete.c - ranged deletes, whole or a step of one: a transaction alone, without a savepoint, that ends at its
  * deadline.
  *
- * The index alone tells how many rows a step takes and where it ends; then records and resources go by two statements.
+ * Records go with their resources, and also where there is no resource: afterwards nothing of the range is left.  The
+ * indexes alone tell where a step ends; then records and resources go by two statements.
  */
 #include "proto/clock.h"
 #include "storage/sqlite_writing.h"
@@ -15,8 +16,7 @@ struct step {
     struct sqlite_store *store;
     const struct request *request;
     struct sqlite_range range;
-    struct span last; /* the last id it takes */
-    uint64_t count;
+    struct span last; /* the last id it may take; empty: all of the range */
 };
 
 static void make_range(struct step *step, struct span after)
@@ -25,58 +25,91 @@ static void make_range(struct step *step, struct span after)
     sqlite_range_make(&step->range, is_prefix ? step->request->id : (struct span){NULL, 0}, after);
 }
 
-/* Counts the rows up to `most`; the last of them is copied into `arena`, if there is one. */
-static int measure(struct step *step, uint64_t most, struct arena *arena)
+static sqlite3_stmt *bind_range(const struct step *step, enum write_statement which, int *rc)
 {
-    int rc;
-    sqlite3_stmt *statement = sqlite_writing_statement(step->store, WRITE_RANGE_MEASURE, &rc);
+    sqlite3_stmt *statement = sqlite_writing_statement(step->store, which, rc);
     if (!statement)
-        return rc;
+        return NULL;
     sqlite_bind_text(statement, 1, step->request->kind);
     sqlite_range_bind(statement, 2, &step->range);
-    sqlite3_bind_int64(statement, 4, most > INT64_MAX ? INT64_MAX : (sqlite3_int64)most);
-    if (sqlite3_step(statement) == SQLITE_ROW) {
-        step->count = (uint64_t)sqlite3_column_int64(statement, 0);
-        if (arena && step->count)
-            step->last = arena_copy(arena, sqlite_column_span(statement, 1));
-    }
-    rc = sqlite3_reset(statement);
-    return rc == SQLITE_OK && arena && step->count && !step->last.data ? SQLITE_NOMEM : rc;
+    return statement;
 }
 
-static int delete_through_last(struct step *step, enum write_statement which)
+/* Resources and records, up to `most` of each. */
+static int count_range(const struct step *step, uint64_t most, uint64_t *count)
 {
     int rc;
-    sqlite3_stmt *statement = sqlite_writing_statement(step->store, which, &rc);
+    sqlite3_stmt *statement = bind_range(step, WRITE_RANGE_COUNT, &rc);
+    *count = 0;
     if (!statement)
         return rc;
-    sqlite_bind_text(statement, 1, step->request->kind);
-    sqlite_bind_text(statement, 2, (struct span){step->range.from, step->range.from_size});
-    sqlite_bind_text(statement, 3, step->last);
-    return sqlite_run(statement);
+    sqlite3_bind_int64(statement, 4, most > INT64_MAX ? INT64_MAX : (sqlite3_int64)most);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        *count = (uint64_t)sqlite3_column_int64(statement, 0);
+    return sqlite3_reset(statement);
+}
+
+/* Ends the step with the id of its `most`-th resource or record, whichever comes first, if it has so many. */
+static int cut(struct step *step, uint64_t most, struct arena *arena)
+{
+    int rc;
+    if (most >= INT64_MAX)
+        return SQLITE_OK;
+    sqlite3_stmt *statement = bind_range(step, WRITE_RANGE_LAST, &rc);
+    if (!statement)
+        return rc;
+    sqlite3_bind_int64(statement, 4, (sqlite3_int64)most - 1);
+    sqlite3_bind_int64(statement, 5, LIMIT_ID_BYTES);
+    struct span last = {NULL, 0};
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        last = sqlite_column_span(statement, 0);
+    bool is_cut = last.size > 0;
+    if (is_cut)
+        step->last = arena_copy(arena, last);
+    rc = sqlite3_reset(statement);
+    if (rc != SQLITE_OK || !is_cut)
+        return rc;
+    if (!step->last.data)
+        return SQLITE_NOMEM;
+    sqlite_range_cut(&step->range, step->last);
+    return SQLITE_OK;
+}
+
+static int delete_range(const struct step *step, enum write_statement which, uint64_t *count)
+{
+    int rc;
+    sqlite3_stmt *statement = bind_range(step, which, &rc);
+    if (!statement)
+        return rc;
+    rc = sqlite_run(statement);
+    *count = rc == SQLITE_OK ? (uint64_t)sqlite3_changes64(step->store->db) : 0;
+    return rc;
 }
 
 static int find_more(const struct step *step, bool *more)
 {
     struct step next = {.store = step->store, .request = step->request};
+    uint64_t count = 0;
+    if (step->last.size == 0)
+        return SQLITE_OK;
     make_range(&next, step->last);
-    int rc = measure(&next, 1, NULL);
-    *more = next.count > 0;
+    int rc = count_range(&next, 1, &count);
+    *more = count > 0;
     return rc;
 }
 
 static int delete_step(struct step *step, uint64_t most, struct reply *reply, bool *more, struct arena *arena)
 {
-    int rc = measure(step, most, arena);
-    if (rc != SQLITE_OK || step->count == 0)
-        return rc;
-    rc = delete_through_last(step, WRITE_RANGE_DELETE_AUDIT);
+    uint64_t records = 0;
+    int rc = cut(step, most, arena);
     if (rc == SQLITE_OK)
-        rc = delete_through_last(step, WRITE_RANGE_DELETE);
+        rc = delete_range(step, WRITE_RANGE_DELETE_AUDIT, &records);
+    if (rc == SQLITE_OK)
+        rc = delete_range(step, WRITE_RANGE_DELETE, &reply->count);
     if (rc == SQLITE_OK)
         rc = find_more(step, more);
-    reply->count = step->count;
-    reply->revision = ++step->store->writing->pending.revision;
+    if (rc == SQLITE_OK && (records || reply->count))
+        reply->revision = ++step->store->writing->pending.revision;
     return rc;
 }
 
@@ -134,7 +167,6 @@ int sqlite_count_rows(struct storage *storage, const struct request *request, ui
     struct sqlite_store *store = sqlite_of(storage);
     struct step step = {.store = store, .request = request};
     make_range(&step, (struct span){NULL, 0});
-    int rc = measure(&step, most, NULL);
-    *count = step.count;
+    int rc = count_range(&step, most, count);
     return rc == SQLITE_OK ? STATUS_OK : sqlite_status(store, rc);
 }

@@ -32,6 +32,15 @@ void sqlite_range_make(struct sqlite_range *range, struct span prefix, struct sp
     }
 }
 
+void sqlite_range_cut(struct sqlite_range *range, struct span last)
+{
+    assert(last.size && last.size <= LIMIT_ID_BYTES);
+    memcpy(range->to, last.data, last.size);
+    range->to[last.size] = 0; /* the smallest id behind it */
+    range->to_size = last.size + 1;
+    range->is_open = false;
+}
+
 int sqlite_range_bind(sqlite3_stmt *statement, int index, const struct sqlite_range *range)
 {
     int rc = sqlite_bind_text(statement, index, (struct span){range->from, range->from_size});

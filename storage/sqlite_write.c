@@ -9,6 +9,9 @@
 
 #include <assert.h>
 
+#define RESOURCE_RANGE "kind = ?1 AND id >= ?2 AND id < ?3"
+#define RECORD_RANGE   "kind = ?1 AND resource_id >= ?2 AND resource_id < ?3"
+
 static const char *const write_sql[WRITE_STATEMENTS] = {
     [WRITE_BEGIN] = "BEGIN IMMEDIATE",
     [WRITE_COMMIT] = "COMMIT",
@@ -29,12 +32,16 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
         "INSERT INTO resource_audit (kind, resource_id, archived_at, version_hash, tag, revision, data)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [WRITE_AUDIT_DELETE] = "DELETE FROM resource_audit WHERE kind = ?1 AND resource_id = ?2",
-    [WRITE_RANGE_MEASURE] = "SELECT count(*), max(id) FROM (SELECT id FROM resources"
-                            " WHERE kind = ?1 AND id >= ?2 AND id < ?3 ORDER BY id LIMIT ?4)",
-    [WRITE_RANGE_DELETE] = "DELETE FROM resources WHERE kind = ?1 AND id >= ?2 AND id <= ?3",
-    [WRITE_RANGE_DELETE_AUDIT] = "DELETE FROM resource_audit WHERE kind = ?1 AND resource_id >= ?2"
-                                 " AND resource_id <= ?3 AND EXISTS (SELECT 1 FROM resources AS r"
-                                 " WHERE r.kind = resource_audit.kind AND r.id = resource_audit.resource_id)",
+    [WRITE_RANGE_COUNT] = "SELECT (SELECT count(*) FROM (SELECT 1 FROM resources WHERE " RESOURCE_RANGE " LIMIT ?4))"
+                          " + (SELECT count(*) FROM (SELECT 1 FROM resource_audit WHERE " RECORD_RANGE " LIMIT ?4))",
+    /* Ids against the rules, which others may have written, are no ends. */
+    [WRITE_RANGE_LAST] =
+        "SELECT min(id) FROM (SELECT * FROM (SELECT id FROM resources WHERE " RESOURCE_RANGE
+        " AND length(CAST(id AS BLOB)) BETWEEN 1 AND ?5 ORDER BY id LIMIT 1 OFFSET ?4) UNION ALL"
+        " SELECT * FROM (SELECT resource_id FROM resource_audit WHERE " RECORD_RANGE
+        " AND length(CAST(resource_id AS BLOB)) BETWEEN 1 AND ?5 ORDER BY resource_id LIMIT 1 OFFSET ?4))",
+    [WRITE_RANGE_DELETE] = "DELETE FROM resources WHERE " RESOURCE_RANGE,
+    [WRITE_RANGE_DELETE_AUDIT] = "DELETE FROM resource_audit WHERE " RECORD_RANGE,
     [WRITE_META] = "UPDATE meta SET value = ?2 WHERE name = ?1",
     [WRITE_LOG_APPEND] = "INSERT INTO session_log (sequence, bytes) VALUES (?1, ?2)",
     [WRITE_LOG_DROP] = "DELETE FROM session_log WHERE sequence <= ?1",

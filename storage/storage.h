@@ -82,15 +82,17 @@ struct storage_ops {
      * before conditions and recorded on success, here. */
     int (*apply)(struct storage *, const struct storage_caller *, const struct request *, struct reply *,
                  struct arena *);
-    /* At most `most` rows of a ranged delete, in key order behind `after` (empty: from the start), with their audit
-     * records, one revision if any went. *last is the last id gone (in `arena`), *more whether rows are left. Its
+    /* A ranged delete, in key order behind `after` (empty: from the start): at most `most` resources and `most` audit
+     * records, those of one id together and those of absent resources too; one revision if any went, reply->count the
+     * resources. *more: some are left, behind the id *last (in `arena`). Its
      * idempotency key is looked up when `after` is empty (a replay fills *reply with flag REPLY_REPLAYED and deletes
      * nothing) and recorded when nothing is left, with total = `before` + this step. DEADLINE_EXCEEDED past the
      * request's deadline: the transaction is undone. */
     int (*delete_rows)(struct storage *, const struct storage_caller *, const struct request *, struct span after,
                        uint64_t before, uint64_t most, struct reply *reply, struct span *last, bool *more,
                        struct arena *);
-    /* How many rows a ranged delete would take, counted up to `most`. May be called outside a transaction. */
+    /* How many resources and records a ranged delete would take, up to `most` of each counted. May be called outside a
+     * transaction. */
     int (*count_rows)(struct storage *, const struct request *, uint64_t most, uint64_t *count);
     /* Removes up to `most` expired idempotency keys; inside a transaction. */
     int (*expire_keys)(struct storage *, int64_t now_ms, unsigned most, unsigned *removed);

@@ -53,7 +53,7 @@ static enum judged_verdict judge_late(const struct writer_item *item, const stru
 
     reply->status = STATUS_DEADLINE_EXCEEDED;
     reply->count = progress.count;
-    if (progress.count)
+    if (progress.active)
         return JUDGED_SETTLE;
     reply->flags = REPLY_NOT_APPLIED;
     return JUDGED_FINAL;
@@ -75,7 +75,7 @@ static enum judged_verdict judge_wire(const struct writer_item *item, const stru
     if (request->operation == OPERATION_SKIP) {
         reply->status = STATUS_CANCELLED;
         reply->count = progress_of(item->message, session).count;
-        reply->flags = reply->count ? 0 : REPLY_NOT_APPLIED;
+        reply->flags = progress_of(item->message, session).active ? 0 : REPLY_NOT_APPLIED;
     }
     return JUDGED_SETTLE;
 }

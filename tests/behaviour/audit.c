@@ -145,6 +145,28 @@ static void every_delete_takes_the_versions_along(void **state)
     assert_int_equal(versions_of(other, TEXT("a00000")), 1);
 }
 
+/* A new resource is archived before it is saved; if it never was, its versions must not stay behind for ever. */
+static void deletes_take_the_versions_of_absent_resources(void **state)
+{
+    (void)state;
+    stigstore_bytes kind = fresh_kind();
+    stigstore_result *result = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        archive(kind, numbered("a", i), "x", "h", "t");
+    }
+    assert_status(OK, stigstore_delete_resource(store, kind, numbered("a", 0), &result));
+    assert_int_equal(result->count, 0);
+    assert_true(result->revision > 0);
+    assert_int_equal(versions_of(kind, numbered("a", 0)), 0);
+    assert_status(OK, stigstore_delete_resources_by_id_prefix(store, kind, numbered("a", 1), &result));
+    assert_int_equal(result->count, 0);
+    assert_int_equal(versions_of(kind, numbered("a", 1)), 0);
+    assert_status(OK, stigstore_delete_resources_by_kind(store, kind, &result));
+    assert_int_equal(result->count, 0);
+    assert_int_equal(versions_of(kind, numbered("a", 2)), 0);
+    stigstore_result_free(&result);
+}
+
 static void versions_alone_can_be_deleted(void **state)
 {
     (void)state;
@@ -189,6 +211,7 @@ int audit_tests(void)
         cmocka_unit_test(a_resource_never_saved_can_be_archived),
         cmocka_unit_test(saving_over_a_resource_keeps_its_versions),
         cmocka_unit_test(every_delete_takes_the_versions_along),
+        cmocka_unit_test(deletes_take_the_versions_of_absent_resources),
         cmocka_unit_test(versions_alone_can_be_deleted),
         cmocka_unit_test(hashes_and_tags_have_limits),
     };

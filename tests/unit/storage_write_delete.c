@@ -53,18 +53,42 @@ static void test_a_delete_of_nothing_takes_no_revision(void **state)
     assert_int_equal(store_revision(store), 1);
 }
 
-static void test_records_go_with_their_resources_alone(void **state)
+static void archive(struct test_store *store, const char *kind, const char *id)
+{
+    assert_int_equal(store_apply(store, store_request(OPERATION_AUDIT_SAVE, kind, id, "v")).status, STATUS_OK);
+}
+
+static void test_records_go_with_and_without_their_resources(void **state)
 {
     struct test_store *store = *state;
     static const char *const ids[] = {"a1", "a2", "a3", "b"};
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(store_apply(store, store_request(OPERATION_AUDIT_SAVE, "k", ids[i], "v")).status, STATUS_OK);
+        archive(store, "k", ids[i]);
+    archive(store, "other", "a1");
     store_save(store, "k", "a1", "v");
     store_save(store, "k", "a3", "v");
     store_save(store, "k", "b", "v");
-    assert_int_equal(delete_prefix(store, span_text("a")).count, 2);
+    struct reply reply = delete_prefix(store, span_text("a"));
+    assert_int_equal(reply.count, 2);
+    assert_int_equal(reply.revision, 9);
     assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit"), 2);
-    assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit WHERE resource_id IN ('a2', 'b')"), 2);
+    assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit WHERE kind = 'k'"), 1);
+    assert_int_equal(delete_prefix(store, span_text("a")).revision, 0);
+}
+
+static void test_records_of_absent_resources_take_a_revision(void **state)
+{
+    struct test_store *store = *state;
+    archive(store, "k", "a");
+    struct reply reply = delete_prefix(store, span_text("a"));
+    assert_int_equal(reply.count, 0);
+    assert_int_equal(reply.revision, 2);
+    assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit"), 0);
+    archive(store, "k", "a");
+    reply = store_apply(store, store_request(OPERATION_DELETE, "k", "a", NULL));
+    assert_int_equal(reply.count, 0);
+    assert_int_equal(reply.revision, 4);
+    assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit"), 0);
 }
 
 static void fill(struct test_store *store, int count)
@@ -113,6 +137,50 @@ static void test_an_exact_step_leaves_no_more(void **state)
     assert_false(more);
 }
 
+/* Records are rows too: a step takes no more of them than of resources, but all of one id. */
+static void test_steps_are_bounded_by_records(void **state)
+{
+    struct test_store *store = *state;
+    struct request request = store_request(OPERATION_DELETE_KIND, "k", NULL, NULL);
+    struct span last = from_the_start;
+    uint64_t count = 0;
+    bool more = true;
+    fill(store, 3);
+    for (int i = 0; i < 30; i++)
+        archive(store, "k", i < 15 ? "001" : (char[]){'a', (char)('a' + i), '\0'});
+    assert_int_equal(store->storage->ops->count_rows(store->storage, &request, 100, &count), STATUS_OK);
+    assert_int_equal(count, 33);
+    struct reply reply = store_delete_rows(store, request, last, 0, 10, &last, &more);
+    assert_int_equal(reply.count, 2);
+    assert_true(more);
+    assert_true(span_equal(last, span_text("001")));
+    reply = store_delete_rows(store, request, last, 2, 10, &last, &more);
+    assert_int_equal(reply.count, 1);
+    assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit"), 5);
+    assert_true(more);
+    reply = store_delete_rows(store, request, last, 3, 10, &last, &more);
+    assert_int_equal(reply.count, 0);
+    assert_true(reply.revision > 0);
+    assert_false(more);
+    assert_int_equal(store_number(store, "SELECT count(*) FROM resource_audit"), 0);
+}
+
+/* Another program may have written what we would refuse. */
+static void test_ids_against_the_rules_go_too(void **state)
+{
+    struct test_store *store = *state;
+    struct request request = store_request(OPERATION_DELETE_KIND, "k", NULL, NULL);
+    struct span last = from_the_start;
+    bool more = true;
+    store_execute(store, "INSERT INTO resources (kind, id, data) VALUES ('k', '', x''), ('k', 'b', x''),"
+                         " ('k', printf('%05000d', 0), x''), ('k', printf('c%05000d', 0), x'')");
+    for (int steps = 0; more; steps++) {
+        assert_true(steps < 5);
+        store_delete_rows(store, request, last, 0, 1, &last, &more);
+    }
+    assert_int_equal(store_number(store, "SELECT count(*) FROM resources"), 0);
+}
+
 static void test_past_its_deadline_nothing_went(void **state)
 {
     struct test_store *store = *state;
@@ -157,10 +225,17 @@ static void test_a_deadline_stops_a_delete_on_its_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_prefix_is_bytes_and_nothing_else),    TEST(test_a_prefix_may_end_with_the_largest_byte),
-        TEST(test_a_delete_of_nothing_takes_no_revision), TEST(test_records_go_with_their_resources_alone),
-        TEST(test_steps_go_on_behind_the_last),           TEST(test_an_exact_step_leaves_no_more),
-        TEST(test_past_its_deadline_nothing_went),        TEST(test_a_deadline_stops_a_delete_on_its_way),
+        TEST(test_a_prefix_is_bytes_and_nothing_else),
+        TEST(test_a_prefix_may_end_with_the_largest_byte),
+        TEST(test_a_delete_of_nothing_takes_no_revision),
+        TEST(test_records_go_with_and_without_their_resources),
+        TEST(test_records_of_absent_resources_take_a_revision),
+        TEST(test_steps_are_bounded_by_records),
+        TEST(test_ids_against_the_rules_go_too),
+        TEST(test_steps_go_on_behind_the_last),
+        TEST(test_an_exact_step_leaves_no_more),
+        TEST(test_past_its_deadline_nothing_went),
+        TEST(test_a_deadline_stops_a_delete_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,6 +142,37 @@ static void test_a_skip_tells_how_many_went(void **state)
     assert_false(reply.flags & REPLY_NOT_APPLIED);
 }
 
+/* Steps that took only the records of absent resources have changed something too. */
+static void test_steps_through_records_alone_are_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct request requests[1000], request = delete_prefix_request("a/");
+    struct write_message *message;
+    struct reply reply;
+
+    for (int round = 0; round < 51; round++) {
+        for (int i = 0; i < 1000; i++) {
+            requests[i] = save_request(arena_printf(f->arena, "a/%02d%03d", round, i));
+            requests[i].operation = OPERATION_AUDIT_SAVE;
+        }
+        struct request transact = wire_request(OPERATION_TRANSACT);
+        transact.parts = requests;
+        transact.part_count = 1000;
+        run_one(f, stream_message(f, 1, transact));
+    }
+    message = session_message(f, "s", 1, 1, &request, 1);
+    assert_int_equal(writer_run(f->writer, &message, 1), STATUS_OK);
+    assert_int_equal(message->settled, 0);
+    fixture_restart(f);
+    reply = run_request(f, "s", 1, 1, wire_request(OPERATION_SKIP));
+    assert_int_equal(reply.status, STATUS_CANCELLED);
+    assert_int_equal(reply.count, 0);
+    assert_false(reply.flags & REPLY_NOT_APPLIED);
+    faults.steps = 0;
+    assert_int_equal(run_request(f, "s", 1, 2, delete_prefix_request("a/")).count, 0);
+    assert_int_equal(faults.steps, 1); /* what was left was little enough */
+}
+
 static void test_an_embedded_one_goes_in_steps(void **state)
 {
     struct fixture *f = *state;
@@ -194,11 +225,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_small_one_is_one_transaction), TEST(test_order_around_one),
-        TEST(test_a_large_one_goes_in_steps),      TEST(test_all_or_nothing_is_one_transaction),
-        TEST(test_a_resend_goes_on_after_a_crash), TEST(test_the_deadline_ends_it_between_steps),
-        TEST(test_a_skip_tells_how_many_went),     TEST(test_an_embedded_one_goes_in_steps),
-        TEST(test_its_key_gives_the_whole_count),  TEST(test_small_steps_while_there_is_no_space),
+        TEST(test_a_small_one_is_one_transaction),
+        TEST(test_order_around_one),
+        TEST(test_a_large_one_goes_in_steps),
+        TEST(test_all_or_nothing_is_one_transaction),
+        TEST(test_a_resend_goes_on_after_a_crash),
+        TEST(test_the_deadline_ends_it_between_steps),
+        TEST(test_a_skip_tells_how_many_went),
+        TEST(test_an_embedded_one_goes_in_steps),
+        TEST(test_steps_through_records_alone_are_steps),
+        TEST(test_its_key_gives_the_whole_count),
+        TEST(test_small_steps_while_there_is_no_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
