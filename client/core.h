@@ -48,7 +48,8 @@ struct driver {
 void driver_lead(struct driver *driver, int64_t until_ns, int wake_fd);
 void driver_join(struct driver *driver, struct waiter *waiter);
 void driver_quit(struct driver *driver, struct waiter *waiter);
-/* Wakes somebody who waits for the lane, when nobody leads it; nobody waits: those who may poll for its work. */
+/* Wakes somebody who waits for the lane, when nobody leads it; nobody waits: those who may poll for its work, now or
+ * when it falls due. */
 void driver_pass(struct driver *driver);
 /* Makes all threads that lead it or wait for it look again. */
 void driver_wake_all(struct driver *driver);
@@ -121,8 +122,9 @@ struct stigstore {
     struct stigstore_cursor *cursors;
     struct deadlines *deadlines; /* of queued calls */
     uint64_t in_flight, in_flight_bytes;
-    uint64_t submitted; /* counts queued calls, for flush */
-    uint64_t stream;    /* names the handle at a shared engine */
+    uint64_t submitted;                                     /* counts queued calls, for flush */
+    struct queued_call *unanswered_first, *unanswered_last; /* in that order */
+    uint64_t stream;                                        /* names the handle at a shared engine */
 };
 
 /* OK and one more thread inside, or what every call on it then says. Sets the thread's log. */
@@ -149,6 +151,8 @@ int store_run(struct stigstore *store, const struct request *request, uint32_t t
 
 void cursors_end(struct stigstore *store); /* at close: no thread is inside */
 void queue_signal(struct stigstore_queue *queue);
+/* The descriptor's timer is set to what falls due first. */
+void queue_arm_timer(struct stigstore_queue *queue);
 void queue_unwatch(struct stigstore_queue *queue);                 /* at close: its handle's lanes go */
 struct stigstore_queue *queue_next(struct stigstore_queue *queue); /* of the same handle */
 #endif

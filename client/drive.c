@@ -37,6 +37,19 @@ void driver_quit(struct driver *driver, struct waiter *waiter)
     waiter->listed = false;
 }
 
+/* Nobody is inside for it: whoever polls a descriptor has to come. */
+static void tell_watchers(struct driver *driver)
+{
+    bool has_work = driver->watchers && driver->lane->ops->has_work(driver->lane);
+
+    for (struct waiter *waiter = driver->watchers; waiter; waiter = waiter->next) {
+        if (has_work)
+            queue_signal(waiter->queue);
+        else
+            queue_arm_timer(waiter->queue);
+    }
+}
+
 static void wake(const struct waiter *waiter)
 {
     if (waiter->queue)
@@ -49,12 +62,10 @@ void driver_pass(struct driver *driver)
 {
     if (driver->led)
         return;
-    if (driver->first) {
+    if (driver->first)
         wake(driver->first);
-    } else if (driver->watchers && driver->lane->ops->has_work(driver->lane)) {
-        for (struct waiter *waiter = driver->watchers; waiter; waiter = waiter->next)
-            wake(waiter);
-    }
+    else
+        tell_watchers(driver);
 }
 
 void driver_wake_all(struct driver *driver)

@@ -63,11 +63,13 @@ static int new_queue(struct stigstore *store, struct stigstore_queue **out)
     if (queue->next)
         queue->next->previous = queue;
     store->queues = queue;
-    queue->watch_reads.queue = queue->watch_writes.queue = queue;
+    queue->watch_reads.queue = queue->watch_writes.queue = queue->watch_remote.queue = queue;
     if (store->reads)
         driver_watch(store->reads, &queue->watch_reads);
     if (store->writes && !store->writes->is_remote)
         driver_watch(store->writes, &queue->watch_writes);
+    if (store->remote)
+        driver_watch(store->remote, &queue->watch_remote);
     pthread_mutex_unlock(&store->hub->mutex);
     *out = queue;
     return STATUS_OK;
@@ -102,6 +104,8 @@ void queue_unwatch(struct stigstore_queue *queue)
         driver_unwatch(store->reads, &queue->watch_reads);
     if (store->writes)
         driver_unwatch(store->writes, &queue->watch_writes);
+    if (store->remote)
+        driver_unwatch(store->remote, &queue->watch_remote);
 }
 
 /* Ends what is still under way; nobody will take the results. Mutex held. */
@@ -215,6 +219,7 @@ static void begin(struct queued_call *call, struct driver *driver)
     store->in_flight_bytes += call->bytes;
     call->sequence = ++store->submitted;
     queued_hash(call);
+    queued_await(call);
     if (call->op.deadline_ns != INT64_MAX)
         deadlines_add(store->deadlines, &call->deadline, call->op.deadline_ns);
     if (!driver->is_remote && operation_is_write(call->op.call.request.operation))

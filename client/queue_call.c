@@ -55,6 +55,30 @@ struct queued_call *queued_find(struct stigstore_queue *queue, uint64_t ticket)
     return call;
 }
 
+/* ---- for a flush ---- */
+
+void queued_await(struct queued_call *call)
+{
+    struct stigstore *store = call->op.store;
+
+    call->unanswered = true;
+    call->previous_unanswered = store->unanswered_last;
+    *(store->unanswered_last ? &store->unanswered_last->next_unanswered : &store->unanswered_first) = call;
+    store->unanswered_last = call;
+}
+
+static void answered(struct queued_call *call)
+{
+    struct queued_call *next = call->next_unanswered, *previous = call->previous_unanswered;
+    struct stigstore *store = call->op.store;
+
+    if (!call->unanswered)
+        return;
+    call->unanswered = false;
+    *(previous ? &previous->next_unanswered : &store->unanswered_first) = next;
+    *(next ? &next->previous_unanswered : &store->unanswered_last) = previous;
+}
+
 /* ---- results ---- */
 
 static void hand_out(struct queued_call *call, struct result_box *box)
@@ -75,6 +99,7 @@ static void hand_out_final(struct queued_call *call)
     struct stigstore *store = call->op.store;
 
     unhash(call);
+    answered(call);
     deadlines_remove(store->deadlines, &call->deadline);
     store->in_flight--;
     store->in_flight_bytes -= call->bytes;
@@ -114,7 +139,7 @@ static void hand_out_pieces(struct queued_call *call)
     while (call->wanted && call->pieces_first) {
         struct result_box *box = pop_piece(call);
         call->wanted--;
-        call->handed_out = true;
+        answered(call);
         if (box == call->box) {
             hand_out_final(call);
             return;
@@ -213,18 +238,19 @@ int64_t queue_expire(struct stigstore *store)
     return first ? first->due_ns : INT64_MAX;
 }
 
-static int64_t earlier(int64_t due_ns, const struct driver *driver)
+static int64_t due_of(const struct driver *driver, bool led_too)
 {
-    int64_t other_ns = driver ? driver->lane->ops->due_ns(driver->lane) : INT64_MAX;
-    return other_ns < due_ns ? other_ns : due_ns;
+    return driver && (led_too || !driver->led) ? driver->lane->ops->due_ns(driver->lane) : INT64_MAX;
 }
 
-int64_t queue_due_ns(const struct stigstore *store)
+int64_t queue_due_ns(const struct stigstore *store, bool led_too)
 {
     const struct deadline *first = deadlines_first(store->deadlines);
     int64_t due_ns = first ? first->due_ns : INT64_MAX;
+    int64_t remote_ns = due_of(store->remote, led_too), reads_ns = due_of(store->reads, led_too);
 
-    return earlier(earlier(due_ns, store->remote), store->reads);
+    due_ns = remote_ns < due_ns ? remote_ns : due_ns;
+    return reads_ns < due_ns ? reads_ns : due_ns;
 }
 
 void queue_arm_timer(struct stigstore_queue *queue)
@@ -234,12 +260,14 @@ void queue_arm_timer(struct stigstore_queue *queue)
 
     if (!queue->watched || store_is_closing(queue->store))
         return;
-    due_ns = queue_due_ns(queue->store);
+    due_ns = queue_due_ns(queue->store, true);
     now_ns = clock_boot_ns();
-    if (due_ns == INT64_MAX || (queue->armed_ns <= due_ns && queue->armed_ns > now_ns))
+    if (queue->armed_ns <= due_ns && queue->armed_ns > now_ns)
         return; /* an early timer is harmless, and saves setting it for each call */
-    queue->armed_ns = due_ns;
-    timer.it_value.tv_sec = due_ns / NS_PER_S;
-    timer.it_value.tv_nsec = due_ns % NS_PER_S + (due_ns == 0);
+    if (due_ns == INT64_MAX && queue->armed_ns == 0)
+        return;
+    queue->armed_ns = due_ns == INT64_MAX ? 0 : due_ns + (due_ns == 0);
+    timer.it_value.tv_sec = queue->armed_ns / NS_PER_S; /* 0: one that has run out is readable no more */
+    timer.it_value.tv_nsec = queue->armed_ns % NS_PER_S;
     timerfd_settime(queue->timer_fd, TFD_TIMER_ABSTIME, &timer, NULL);
 }

@@ -74,12 +74,11 @@ static int64_t earliest(int64_t a_ns, int64_t b_ns)
 
 /* ---- the queue's descriptor; mutex held ---- */
 
+/* A wake is written outside the mutex, and maybe after the wait that it was for: so it is always looked for. */
 static void drain(struct stigstore_queue *queue)
 {
     uint64_t count;
 
-    if (!queue->signaled && !atomic_load(&queue->woken))
-        return;
     queue->signaled = false;
     (void)!read(queue->event_fd, &count, sizeof(count));
 }
@@ -141,11 +140,11 @@ static bool step(struct stigstore_queue *queue, int64_t until_ns, bool *looked)
         return false;
     *looked = late;
     if (is_free(store->remote)) {
-        driver_lead(store->remote, late ? 0 : earliest(until_ns, queue_due_ns(store)), queue->event_fd);
+        driver_lead(store->remote, late ? 0 : earliest(until_ns, queue_due_ns(store, false)), queue->event_fd);
         return true;
     }
     if (!late)
-        poll_event(queue, earliest(until_ns, queue_due_ns(store)));
+        poll_event(queue, earliest(until_ns, queue_due_ns(store, false)));
     return true;
 }
 
@@ -156,12 +155,12 @@ static int wait_ready(struct stigstore_queue *queue, stigstore_result **results,
     bool looked = false;
 
     for (;;) {
-        drain(queue);
         if (!store_is_closing(store))
             queue_expire(store);
         *count = take_ready(queue, results, capacity);
         if (*count)
             return STATUS_OK;
+        drain(queue);
         if (store_is_closing(store))
             return STATUS_CLOSED;
         if (atomic_exchange(&queue->woken, false))
@@ -210,21 +209,15 @@ int stigstore_queue_wait(stigstore_queue *queue, stigstore_result **results, siz
 
 /* ---- flush ---- */
 
-/* The oldest call that was submitted by `mark` and of which nothing was handed out yet. */
 static bool is_outstanding(const struct stigstore *store, uint64_t mark)
 {
-    for (const struct op *op = store->ops_first; op; op = op->next) {
-        const struct queued_call *call = (const struct queued_call *)op;
-        if (op->call.settle == queued_settle && call->sequence <= mark && !call->handed_out)
-            return true;
-    }
-    return false;
+    return store->unanswered_first && store->unanswered_first->sequence <= mark;
 }
 
 static void flush_step(struct stigstore *store, int64_t until_ns)
 {
     const struct waiter as = {.cond = &store->rare};
-    int64_t due_ns = earliest(until_ns, queue_due_ns(store));
+    int64_t due_ns = earliest(until_ns, queue_due_ns(store, false)); /* who leads tells when it leaves */
     struct waiters waiters;
 
     if (drive_local(store))

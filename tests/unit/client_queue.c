@@ -1,6 +1,7 @@
 /*
  * client_queue.c - calls that do not wait, and lists item by item.
  */
+#include "client/queue.h"
 #include "tests/unit/client_fixture.h"
 
 #include <poll.h>
@@ -10,8 +11,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { LONG_MS = 20000 };
+enum { LONG_MS = 20000, READS = 2000 };
 
 static stigstore_queue *queue_of(stigstore *store)
 {
@@ -205,6 +207,39 @@ static void the_descriptor_tells_of_work(void **state)
     stigstore_queue_free(&queue);
 }
 
+/* A deadline that its call did not need leaves nothing to be polled for. */
+static void the_descriptor_is_quiet_after_a_deadline(void **state)
+{
+    const stigstore_request get = {STIGSTORE_REQUEST(GET), .kind = TEXT("k"), .id = TEXT("a"), .timeout_ms = 20};
+    stigstore_queue *queue = queue_of(store_of(state));
+    struct pollfd descriptor = {.fd = stigstore_queue_fd(queue), .events = POLLIN};
+    stigstore_result *result;
+    size_t count;
+
+    assert_int_equal(stigstore_submit(queue, &get, 0, NULL), STIGSTORE_OK);
+    assert_int_equal(next_status(queue, NULL), STIGSTORE_NOT_FOUND);
+    for (int i = 0; i < 3 && poll(&descriptor, 1, 100) == 1; i++) /* an early timer is harmless */
+        assert_int_equal(stigstore_queue_wait(queue, &result, 1, 0, &count), STIGSTORE_OK);
+    assert_false(is_readable(queue));
+    stigstore_queue_free(&queue);
+}
+
+/* A waker may be so slow that its wait has ended before it writes to the descriptor. */
+static void a_late_wake_does_not_stay(void **state)
+{
+    stigstore_queue *queue = queue_of(store_of(state));
+    const uint64_t one = 1;
+    stigstore_result *result;
+    size_t count;
+
+    assert_int_equal(write(queue->event_fd, &one, sizeof(one)), sizeof(one));
+    assert_true(is_readable(queue));
+    assert_int_equal(stigstore_queue_wait(queue, &result, 1, 0, &count), STIGSTORE_OK);
+    assert_int_equal(count, 0);
+    assert_false(is_readable(queue));
+    stigstore_queue_free(&queue);
+}
+
 static stigstore_queue *woken_queue;
 
 static void wake_from_signal(int number)
@@ -300,6 +335,45 @@ static void a_polled_queue_is_not_forgotten_beside_waiting_calls(void **state)
     sem_destroy(&beside.go);
     sem_destroy(&beside.done);
     stigstore_queue_free(&queue);
+}
+
+struct taker {
+    stigstore_queue *queue;
+    sem_t begun;
+    int unanswered;
+};
+
+static void *take_all(void *context)
+{
+    struct taker *taker = context;
+
+    for (int i = 0; i < READS; i++) {
+        taker->unanswered += next_status(taker->queue, NULL) != STIGSTORE_NOT_FOUND;
+        if (i == 0)
+            sem_post(&taker->begun);
+    }
+    return NULL;
+}
+
+/* Another thread answers what is queued, of which there is more than it takes at once. */
+static void a_flush_lets_another_thread_lead(void **state)
+{
+    const stigstore_request get = {STIGSTORE_REQUEST(GET), .kind = TEXT("k"), .id = TEXT("a")};
+    struct taker taker = {.queue = queue_of(store_of(state))};
+    pthread_t thread;
+
+    sem_init(&taker.begun, 0, 0);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < READS; i++)
+            assert_int_equal(stigstore_submit(taker.queue, &get, 0, NULL), STIGSTORE_OK);
+        assert_int_equal(pthread_create(&thread, NULL, take_all, &taker), 0);
+        sem_wait(&taker.begun);
+        assert_int_equal(stigstore_flush(store_of(state), LONG_MS), STIGSTORE_OK);
+        pthread_join(thread, NULL);
+        assert_int_equal(taker.unanswered, 0);
+    }
+    sem_destroy(&taker.begun);
+    stigstore_queue_free(&taker.queue);
 }
 
 /* ---- lists ---- */
@@ -415,8 +489,11 @@ int main(void)
         STORE_TEST(what_is_cancelled_before_it_runs_is_not_applied),
         STORE_TEST(too_much_in_flight_is_refused_at_once),
         STORE_TEST(the_descriptor_tells_of_work),
+        STORE_TEST(the_descriptor_is_quiet_after_a_deadline),
+        STORE_TEST(a_late_wake_does_not_stay),
         STORE_TEST(a_signal_handler_ends_a_wait),
         STORE_TEST(a_polled_queue_is_not_forgotten_beside_waiting_calls),
+        STORE_TEST(a_flush_lets_another_thread_lead),
         STORE_TEST(a_queued_list_comes_in_chunks_that_are_asked_for),
         STORE_TEST(a_half_read_list_can_be_cancelled),
         STORE_TEST(a_cursor_shows_one_snapshot_in_order),
