@@ -1,5 +1,5 @@
 # More tests on the real processes, which share scene.c.
-foreach(test replaced standalone defaults lists deletes copies operator hostile)
+foreach(test replaced standalone defaults lists deletes copies operator hostile cancelled)
   stigstore_test(system_${test} TIMEOUT 120 SOURCES system/${test}.c system/scene.c system/load.c
     LIBRARIES test_support stigstore PkgConfig::SQLITE PkgConfig::JANSSON)
 endforeach()
