@@ -85,6 +85,7 @@ static void settle_cursor(struct call *call, const struct reply *reply, bool las
     if (!box) {
         end(cursor, STATUS_NO_MEMORY, status_text(STATUS_NO_MEMORY));
     } else {
+        box->credit_bytes = call->piece_bytes;
         *(cursor->pieces_last ? &cursor->pieces_last->next : &cursor->pieces_first) = box;
         cursor->pieces_last = box;
     }
@@ -94,15 +95,6 @@ static void settle_cursor(struct call *call, const struct reply *reply, bool las
     }
     driver_quit(cursor->op.driver, &cursor->waiter);
     pthread_cond_signal(&cursor->came);
-}
-
-static uint64_t bytes_of(const struct result_box *box)
-{
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < box->open.item_count; i++)
-        bytes += box->open.items[i].data.size + box->open.items[i].kind.size + box->open.items[i].id.size;
-    return bytes;
 }
 
 static void wait_for_piece(struct stigstore_cursor *cursor)
@@ -134,7 +126,7 @@ static void take_piece_of_service(struct stigstore_cursor *cursor)
 
     pthread_mutex_lock(&cursor->store->hub->mutex);
     if (cursor->piece && !cursor->op_ended) {
-        op->driver->lane->ops->credit(op->driver->lane, &op->call, bytes_of(cursor->piece));
+        op->driver->lane->ops->credit(op->driver->lane, &op->call, cursor->piece->credit_bytes);
         if (op->driver->led)
             op->driver->lane->ops->interrupt(op->driver->lane);
     }

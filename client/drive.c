@@ -194,15 +194,6 @@ struct waiting {
     bool short_of_memory;
 };
 
-static uint64_t piece_bytes(const struct reply *piece)
-{
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < piece->item_count; i++)
-        bytes += piece->items[i].data.size + piece->items[i].kind.size + piece->items[i].id.size;
-    return bytes;
-}
-
 /* A list in pieces: each is collected and paid for with new credit. */
 static void collect_piece(struct waiting *waiting, const struct reply *piece, bool last)
 {
@@ -215,7 +206,7 @@ static void collect_piece(struct waiting *waiting, const struct reply *piece, bo
         op->settled = true;
     } else if (!waiting->short_of_memory) {
         op->deadline_ns = clock_deadline_ns(waiting->timeout_ms);
-        op->driver->lane->ops->credit(op->driver->lane, &op->call, piece_bytes(piece));
+        op->driver->lane->ops->credit(op->driver->lane, &op->call, op->call.piece_bytes);
     } else {
         op->deadline_ns = 0; /* its thread gives it up */
     }

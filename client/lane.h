@@ -22,12 +22,13 @@ struct call;
 typedef void call_settle(struct call *call, const struct reply *reply, bool last);
 
 struct call {
-    struct request request;   /* its spans stay valid until the call is settled or abandoned */
-    uint32_t control_verb;    /* not 0: a CONTROL message with request.data as its argument */
-    bool streamed;            /* a list whose items come in pieces, on credit */
-    uint64_t credit_bytes;    /* streamed: the first credit */
-    bool pinned;              /* set by a local lane while it works on the call: it settles soon and is not abandoned */
-    bool hurried;             /* the core wants a pinned call to end early: a local lane ends it at its next step */
+    struct request request; /* its spans stay valid until the call is settled or abandoned */
+    uint32_t control_verb;  /* not 0: a CONTROL message with request.data as its argument */
+    bool streamed;          /* a list whose items come in pieces, on credit */
+    uint64_t credit_bytes;  /* streamed: the first credit */
+    uint64_t piece_bytes;   /* streamed: set before a piece is settled, what it took of the credit */
+    bool pinned;            /* set by a local lane while it works on the call: it settles soon and is not abandoned */
+    bool hurried;           /* the core wants a pinned call to end early: a local lane ends it at its next step */
     call_settle *settle;
     struct call *next, *previous; /* the lane's list while it has the call */
     /* the lane's own */
@@ -70,9 +71,9 @@ struct lane {
 
 /* ---- the lane through the broker, client/remote.c ---- */
 struct remote_options {
-    const char *endpoint;          /* ipc://... or tcp://... as libzmq takes it */
-    const char *server_key;        /* Z85; NULL without CURVE */
-    const char *key_file;          /* ZPL file as zcert writes it, with our public and secret key */
+    const char *endpoint;   /* ipc://... or tcp://... as libzmq takes it */
+    const char *server_key; /* Z85; NULL without CURVE */
+    const char *key_file;   /* ZPL file as zcert writes it, with our public and secret key */
     pthread_mutex_t *mutex;
     /* A HELLO came (the first, or one that differs): mutex held. `hello` is valid during the call. */
     void (*hello)(void *context, const struct hello *hello);

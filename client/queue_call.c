@@ -112,15 +112,6 @@ static void hand_out_final(struct queued_call *call)
         free(call);
 }
 
-static uint64_t bytes_of(const struct result_box *box)
-{
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < box->open.item_count; i++)
-        bytes += box->open.items[i].data.size + box->open.items[i].kind.size + box->open.items[i].id.size;
-    return bytes;
-}
-
 static struct result_box *pop_piece(struct queued_call *call)
 {
     struct result_box *box = call->pieces_first;
@@ -145,7 +136,7 @@ static void hand_out_pieces(struct queued_call *call)
             return;
         }
         if (!op->lane_done)
-            op->driver->lane->ops->credit(op->driver->lane, &op->call, bytes_of(box));
+            op->driver->lane->ops->credit(op->driver->lane, &op->call, box->credit_bytes);
         hand_out(call, box);
     }
     deadlines_remove(op->store->deadlines, &call->deadline);
@@ -183,6 +174,7 @@ static void settle_piece(struct queued_call *call, const struct reply *reply)
         call->wanted = 1;
     } else {
         box->open.flags |= REPLY_MORE;
+        box->credit_bytes = call->op.call.piece_bytes;
         call->op.deadline_ns = clock_deadline_ns(call->timeout_ms);
         keep_piece(call, box);
     }

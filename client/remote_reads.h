@@ -54,7 +54,8 @@ bool remote_reads_has_notice(const struct remote_reads *reads);
 /* A number that no message has: asking for credit for a large body takes one. */
 uint64_t remote_reads_take_number(struct remote_reads *reads);
 
-/* A REPLY that is not to a WRITE, or a STREAM piece. True: an answer was behind the revision that the handle had seen
+/* A REPLY that is not to a WRITE, or a STREAM piece, whose body had `envelope->bytes`: a piece takes as many of its
+ * credit. True: an answer was behind the revision that the handle had seen
  * when it asked; the call was told WENT_BACK, and *revision is the store's. */
 bool remote_reads_reply(struct remote_reads *reads, const struct envelope *envelope, const struct reply *replies,
                         size_t count, int64_t now_ns, uint64_t *revision);

@@ -112,6 +112,7 @@ static bool take_piece(struct remote_reads *reads, struct read_flight *flight, c
         return !gap;
     }
     flight->pieces++;
+    flight->calls[0]->piece_bytes = envelope->bytes;
     settle(flight->calls[0], reply, false);
     return false;
 }

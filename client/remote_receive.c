@@ -136,6 +136,7 @@ static void take_answer(struct remote *remote, struct envelope *envelope, const 
     size_t count = 0;
     int status = STATUS_OK;
 
+    envelope->bytes = size;
     if (envelope->status == STATUS_OK)
         envelope->status = status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
     pthread_mutex_lock(remote->lane.mutex);

@@ -15,6 +15,7 @@ struct result_box {
     struct arena *arena;    /* made when first needed */
     struct item *collected; /* of a list that comes in pieces: the array, on the heap */
     size_t collected_capacity;
+    uint64_t credit_bytes;   /* of a piece: what it took of its list's credit */
     struct result_box *next; /* in a queue's or a cursor's list */
 };
 
