@@ -132,6 +132,7 @@ static void take_grant(struct remote *remote, const struct envelope *envelope)
 /* Decodes outside the mutex, settles with it held. */
 static void take_answer(struct remote *remote, struct envelope *envelope, const void *bytes, size_t size)
 {
+    bool is_write = envelope->type == MESSAGE_REPLY && envelope->flags & ENVELOPE_WRITE;
     const struct reply *replies = NULL;
     size_t count = 0;
     int status = STATUS_OK;
@@ -139,10 +140,14 @@ static void take_answer(struct remote *remote, struct envelope *envelope, const 
     envelope->bytes = size;
     if (envelope->status == STATUS_OK)
         envelope->status = status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
+    if (status == STATUS_NO_MEMORY && is_write) { /* ours: the answer is lost, not the outcome, and may be asked for again */
+        envelope->status = STATUS_UNAVAILABLE;
+        envelope->attempt += envelope->attempt == 0;
+    }
     pthread_mutex_lock(remote->lane.mutex);
     remote->counters.received_messages++;
-    remote->counters.bad_messages += status != STATUS_OK;
-    if (envelope->type == MESSAGE_REPLY && envelope->flags & ENVELOPE_WRITE)
+    remote->counters.bad_messages += status == STATUS_CORRUPT;
+    if (is_write)
         take_write_reply(remote, envelope, replies, count);
     else
         take_read_reply(remote, envelope, replies, count);

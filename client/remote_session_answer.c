@@ -196,6 +196,12 @@ static void passing(struct remote_session *session, uint64_t number, const struc
     remote_session_end(session, slot, &final, false);
 }
 
+/* What the broker says on its own of a message that a writer has had: that one may have applied it before it went. */
+static bool tells_of_a_lost_answer(const struct reply *reply, bool whole, uint32_t attempt)
+{
+    return whole && attempt > 0 && remote_is_passing(reply->status);
+}
+
 static void lose_outcome(struct remote_session *session, struct slot *slot)
 {
     struct reply reply = {.status = STATUS_OUTCOME_LOST};
@@ -236,6 +242,7 @@ static enum remote_news take_outcome(struct remote_session *session, uint64_t nu
         session->incarnation_refused = true;
         return REMOTE_NEWS_OTHER_STORE;
     default:
+        slot->doubt |= tells_of_a_lost_answer(reply, whole, attempt);
         passing(session, number, reply, flight->seq, now_ns);
         return REMOTE_NEWS_NONE;
     }

@@ -53,6 +53,13 @@ static inline int64_t remote_retry_at(uint32_t retry_after_ms, int64_t now_ns)
     return now_ns + (wait_ms < REMOTE_RETRY_MOST_MS ? wait_ms : REMOTE_RETRY_MOST_MS) * NS_PER_MS;
 }
 
+/* Statuses with which the broker itself ends a message that it would have forwarded. */
+static inline bool remote_is_passing(int status)
+{
+    return status == STATUS_OVERLOADED || status == STATUS_UNAVAILABLE || status == STATUS_DEADLINE_EXCEEDED ||
+           status == STATUS_INTERNAL;
+}
+
 /* Statuses that the library itself tries again, until the call's deadline. */
 static inline bool remote_is_retried(int status, int64_t deadline_ns, int64_t now_ns)
 {

@@ -105,6 +105,15 @@ static enum remote_news answer_batch(struct fixture *f, const struct remote_batc
     return remote_session_reply(f->session, &envelope, replies, batch->count, f->now_ns);
 }
 
+/* The broker's own answer, after it gave the message to `attempts` writers. */
+static void refuse_after(struct fixture *f, const struct remote_batch *batch, int status, uint32_t attempts)
+{
+    struct envelope envelope = {
+        .type = MESSAGE_REPLY, .flags = ENVELOPE_WRITE, .first = batch->first, .attempt = attempts, .status = status};
+
+    remote_session_reply(f->session, &envelope, NULL, 0, f->now_ns);
+}
+
 static void refuse_batch(struct fixture *f, const struct remote_batch *batch, int status, uint32_t retry_after_ms)
 {
     struct envelope envelope = {.type = MESSAGE_REPLY,
@@ -250,6 +259,25 @@ static void no_wait_ends_at_once_when_one_copy_was_sent(void **state)
     send_batch(f);
     refuse_batch(f, &f->batch, STATUS_OVERLOADED, 50);
     assert_int_equal(doubtful->ends, 0);
+}
+
+/* The writer that had it is gone, and its answer with it. */
+static void what_a_writer_has_had_may_have_been_applied(void **state)
+{
+    static const int statuses[] = {STATUS_UNAVAILABLE, STATUS_OVERLOADED, STATUS_DEADLINE_EXCEEDED};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        for (uint32_t attempts = 0; attempts < 2; attempts++) {
+            struct user *user = submit(f);
+
+            f->now_ns += NS_PER_S;
+            assert_int_equal(send_batch(f), 1);
+            refuse_after(f, &f->batch, statuses[i], attempts);
+            assert_int_equal(user->ends, 0);
+            assert_int_equal(remote_session_abandon(f->session, &user->call), attempts == 0);
+        }
+    }
 }
 
 static void full_disk_is_final_only_without_other_copies(void **state)
@@ -440,6 +468,7 @@ int main(void)
         TEST(a_refused_message_goes_again_after_the_time_it_names),
         TEST(out_of_order_goes_back_once),
         TEST(no_wait_ends_at_once_when_one_copy_was_sent),
+        TEST(what_a_writer_has_had_may_have_been_applied),
         TEST(full_disk_is_final_only_without_other_copies),
         TEST(giving_up_at_the_floor_raises_it),
         TEST(giving_up_above_the_floor_becomes_a_skip),
