@@ -1,49 +1,17 @@
 /* pool.c - reading connections to one database file, shared by the threads that read it directly. */
-#include "client/pool.h"
 #include "client/fork.h"
 #include "client/hub.h"
 #include "client/log.h"
+#include "client/pool_state.h"
 #include "proto/clock.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 enum {
     READERS_MOST = 32, /* more threads than that wait for one another */
     CHECK_MS = 1,      /* how often a busy reader looks whether its file is still there */
     RETRY_MS = 1000,   /* after the expected file could not be opened */
-    IDLE_MS = 50,      /* when the helper lets go of a snapshot */
-    HELPER_STACK_BYTES = 256 * 1024,
-};
-
-struct source { /* one reader */
-    struct reader *reader;
-    uint64_t generation;
-    int64_t checked_ns;
-    int64_t used_ns;
-    unsigned streams; /* open on it */
-    struct source *next;
-};
-
-struct pool {
-    pthread_mutex_t mutex;
-    pthread_cond_t given; /* a reader came back */
-    struct pool_options options;
-    char *path;
-    bool has_identity;
-    struct storage_identity identity;
-    uint64_t generation; /* of the file that is expected */
-    int64_t retry_ns;
-    struct source *idle; /* the last used first */
-    unsigned count;
-    struct source *streaming; /* the one that lists are opened on */
-    pthread_mutex_t streaming_mutex;
-
-    pthread_t helper;
-    pthread_cond_t helper_wake;
-    bool helper_runs, helper_ends, helper_busy;
 };
 
 struct pool_stream {
@@ -51,83 +19,6 @@ struct pool_stream {
     struct source *source;
     struct stream *stream;
 };
-
-/* ---- the helper ---- */
-
-/* Lets go of snapshots that nobody used since `before_ns`; true when some are left. */
-static bool release_idle(struct pool *pool, int64_t before_ns)
-{
-    bool left = false;
-
-    for (struct source *source = pool->idle; source; source = source->next) {
-        if (!reader_holds_snapshot(source->reader))
-            continue;
-        if (source->used_ns <= before_ns)
-            reader_release(source->reader);
-        else
-            left = true;
-    }
-    return left;
-}
-
-static void *help(void *context)
-{
-    struct pool *pool = context;
-
-    pthread_mutex_lock(&pool->mutex);
-    while (!pool->helper_ends) {
-        if (pool->helper_busy)
-            cond_wait_until(&pool->helper_wake, &pool->mutex, clock_deadline_ns(IDLE_MS));
-        else
-            cond_wait_until(&pool->helper_wake, &pool->mutex, INT64_MAX);
-        if (pool->helper_busy)
-            pool->helper_busy = release_idle(pool, clock_boot_ns() - IDLE_MS * NS_PER_MS);
-    }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
-}
-
-/* A thread of the library never takes the process's signals. */
-static bool start_helper(struct pool *pool)
-{
-    pthread_attr_t attributes;
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, HELPER_STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pool->helper_runs = pthread_create(&pool->helper, &attributes, help, pool) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return pool->helper_runs;
-}
-
-/* Sees to it that a snapshot which an idle reader holds is let go of. */
-static void watch_snapshot(struct pool *pool, struct source *source)
-{
-    if (!pool->options.helper || pool->helper_busy || !reader_holds_snapshot(source->reader))
-        return;
-    if (!pool->helper_runs && !start_helper(pool)) {
-        reader_release(source->reader);
-        return;
-    }
-    pool->helper_busy = true;
-    pthread_cond_signal(&pool->helper_wake);
-}
-
-static void stop_helper(struct pool *pool)
-{
-    bool runs;
-
-    pthread_mutex_lock(&pool->mutex);
-    runs = pool->helper_runs;
-    pool->helper_ends = true;
-    pthread_cond_signal(&pool->helper_wake);
-    pthread_mutex_unlock(&pool->mutex);
-    if (runs)
-        pthread_join(pool->helper, NULL);
-}
 
 /* ---- readers ---- */
 
@@ -292,7 +183,7 @@ static void give(struct pool *pool, struct source *source)
             source->used_ns = clock_boot_ns();
         source->next = pool->idle;
         pool->idle = source;
-        watch_snapshot(pool, source);
+        pool_watch_snapshot(pool, source);
     }
     pthread_cond_signal(&pool->given);
     pthread_mutex_unlock(&pool->mutex);
@@ -308,6 +199,7 @@ struct pool *pool_new(const struct pool_options *options)
         return NULL;
     pool->options = *options;
     pool->options.path = NULL;
+    pool->streams_due_ns = INT64_MAX;
     pool->path = options->path ? strdup(options->path) : NULL;
     if (options->path && !pool->path)
         goto fail;
@@ -338,7 +230,7 @@ void pool_free(struct pool **pool_pointer)
 
     if (!pool)
         return;
-    stop_helper(pool);
+    pool_stop_helper(pool);
     close_idle(pool);
     assert(pool->count == 0);
     if (pool->streaming)
@@ -410,13 +302,6 @@ int pool_try(struct pool *pool, struct failure *failure)
     return status;
 }
 
-void pool_release_idle(struct pool *pool)
-{
-    pthread_mutex_lock(&pool->mutex);
-    release_idle(pool, INT64_MAX);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
 /* ---- lists ---- */
 
 /* Lists are opened on a reader that answers nothing else; called with streaming_mutex. */
@@ -454,6 +339,7 @@ int pool_stream_open(struct pool *pool, const struct request *request, struct po
         stream->pool = pool;
         stream->source = pool->streaming;
         stream->source->streams++;
+        pool_watch_streams(pool);
     }
     pthread_mutex_unlock(&pool->streaming_mutex);
     if (status != STATUS_OK)

@@ -40,6 +40,6 @@ void pool_stream_next(struct pool_stream *stream, size_t most_bytes, struct repl
                       struct arena *arena);
 void pool_stream_close(struct pool_stream **stream);
 
-/* Lets go of the snapshots of idle readers. */
+/* Lets go of the snapshots of idle readers, and of lists that have lived long enough. */
 void pool_release_idle(struct pool *pool);
 #endif

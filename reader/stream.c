@@ -154,6 +154,16 @@ void stream_close(struct stream **stream)
     stream_free(self);
 }
 
+/* Ends the snapshot of a stream that nobody asks now. Its connection. */
+static struct storage *expire(struct stream *stream)
+{
+    struct storage *connection = stream->connection;
+    connection->ops->scan_close(&stream->scan);
+    stream->status = STATUS_SNAPSHOT_EXPIRED;
+    stream->connection = NULL;
+    return connection;
+}
+
 int64_t reader_expire_streams(struct reader *reader)
 {
     int64_t now_ns = clock_boot_ns(), next_ns = INT64_MAX;
@@ -163,17 +173,12 @@ int64_t reader_expire_streams(struct reader *reader)
     for (struct stream *stream = reader->streams; stream; stream = stream->next) {
         /* One that is being asked now looks at the time itself. */
         bool is_busy = pthread_mutex_trylock(&stream->mutex) != 0;
+        if (!is_busy && stream->connection && stream->expires_ns <= now_ns)
+            given[count++] = expire(stream);
         if ((is_busy || stream->connection) && stream->expires_ns < next_ns)
             next_ns = stream->expires_ns;
-        if (is_busy)
-            continue;
-        if (stream->connection && stream->expires_ns <= now_ns) {
-            stream->connection->ops->scan_close(&stream->scan);
-            stream->status = STATUS_SNAPSHOT_EXPIRED;
-            given[count++] = stream->connection;
-            stream->connection = NULL;
-        }
-        pthread_mutex_unlock(&stream->mutex);
+        if (!is_busy)
+            pthread_mutex_unlock(&stream->mutex);
     }
     pthread_mutex_unlock(&reader->mutex);
     while (count)

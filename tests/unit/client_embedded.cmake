@@ -7,4 +7,7 @@ if(TARGET client_embedded)
   stigstore_test(client_owner_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/client_owner.c
     ${CMAKE_CURRENT_LIST_DIR}/client_fixture.c ${CMAKE_CURRENT_LIST_DIR}/storage_write_fault.c
     LIBRARIES client_embedded)
+  stigstore_test(client_pool_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/client_pool.c
+    ${CMAKE_CURRENT_LIST_DIR}/storage_read_fixture.c ${CMAKE_CURRENT_LIST_DIR}/../support/folder.c
+    LIBRARIES client_embedded)
 endif()
