@@ -47,6 +47,8 @@ struct bench_options {
     double rate;         /* operations a second, begun on time whatever became of those before; 0: as fast as it goes */
     double beside_rate;  /* puts a second beside it, by one more handle */
     uint64_t seed;
+    const char *keep;       /* kind to work in, whose keys stay and are there already if their number fits; NULL: one of
+                               its own, deleted at the end. For loads that only put, get and change their keys */
     bool durability_normal; /* embedded */
     pid_t service;          /* the supervisor of our own service, to watch its actors; 0: not ours */
     /* On the calling thread, ten times a second. `part`: 0 to 1 of the phase. */

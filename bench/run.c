@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { LOAD_IN_FLIGHT = 1024, LOAD_BYTES = 4 * 1024 * 1024, DELETE_TIMEOUT_MS = 600000 };
 
@@ -39,6 +40,11 @@ static bool fill_in(struct bench *bench, struct bench_report *report)
     }
     if (bench->workload->documents && options->value_bytes % VALUE_STEP_BYTES != 0) {
         return fail(report, "value-bytes", "documents grow in steps of 1024 bytes");
+    }
+    const struct workload *load = bench->workload;
+    if (options->keep && (load->documents || load->archives || load->deletes || load->percent[ACTION_INSERT] ||
+                          strlen(options->keep) > 20)) {
+        return fail(report, "keep", "not for this load, or the name is too long");
     }
     bench->keys = options->keys;
     bench->others = bench->workload->deletes ? OTHER_KEYS : 0;
@@ -82,6 +88,9 @@ static bool prepare(struct bench *bench, struct bench_report *report)
     uint32_t name = 0;
     random_bytes(&name, sizeof(name));
     snprintf(bench->kind, sizeof(bench->kind), "bench-%08" PRIx32, name);
+    if (bench->options.keep) {
+        snprintf(bench->kind, sizeof(bench->kind), "%s", bench->options.keep);
+    }
     bool inserts = bench->workload->percent[ACTION_INSERT] > 0;
     bench->ledger = ledger_new(bench->keys + bench->others + (inserts ? INSERTS_MOST : 0));
     bench->values = values_new(bench->options.seed, bench->options.value_bytes);
@@ -98,8 +107,8 @@ static bool prepare(struct bench *bench, struct bench_report *report)
 static void put_away(struct bench *bench)
 {
     stigstore *last = bench->handles ? bench->handles[bench->options.handles] : NULL;
-    bool own = bench->options.service > 0;
-    if (last && !own) {
+    bool stays = bench->options.service > 0 || bench->options.keep;
+    if (last && !stays) {
         stigstore_request all = {STIGSTORE_REQUEST(DELETE_KIND), .kind = stigstore_text(bench->kind),
                                  .timeout_ms = DELETE_TIMEOUT_MS};
         stigstore_call(last, &all, NULL);
@@ -155,6 +164,18 @@ static bool load(struct bench *bench, struct bench_report *report)
     bool done = phase_run(bench, &plan, &result);
     add(report, &result, false);
     return done && result.tally.failed == 0;
+}
+
+/* Of a kind that was kept. */
+static bool is_loaded(struct bench *bench)
+{
+    stigstore_result *result = NULL;
+    stigstore_request request = {STIGSTORE_REQUEST(COUNT), .kind = stigstore_text(bench->kind)};
+    bool loaded = bench->options.keep &&
+                  stigstore_call(bench->handles[bench->options.handles], &request, &result) == STIGSTORE_OK &&
+                  result->count == bench->keys;
+    stigstore_result_free(&result);
+    return loaded;
 }
 
 static struct phase_plan main_plan(const struct bench *bench)
@@ -229,7 +250,7 @@ static bool run_delete(struct bench *bench, struct bench_report *report)
 
 static bool run_all(struct bench *bench, struct bench_report *report)
 {
-    if (!bench->workload->archives && !load(bench, report)) {
+    if (!bench->workload->archives && !is_loaded(bench) && !load(bench, report)) {
         return *report->complaint ? false : fail(report, "loading", "it was stopped");
     }
     report->process_count = watch_begin(bench->options.service, report->processes);

@@ -32,6 +32,7 @@ enum option_key {
     KEY_BESIDE,
     KEY_SEED,
     KEY_DURABILITY,
+    KEY_KEEP,
     KEY_CSV,
     KEY_PLOT,
 };
@@ -50,6 +51,7 @@ static const struct argp_option options[] = {
     {"beside", KEY_BESIDE, "N", 0, "N puts a second go on beside it", 0},
     {"seed", KEY_SEED, "N", 0, "of the random numbers (1)", 0},
     {"durability", KEY_DURABILITY, "full|normal", 0, "of a temporary store (full)", 0},
+    {"keep", KEY_KEEP, "KIND", 0, "work in KIND of a given store; its keys stay, and are not loaded again", 0},
     {"csv", KEY_CSV, "FILE", 0, "append a line to FILE", 0},
     {"plot", KEY_PLOT, "FILE.png", 0, "plot latency by gnuplot", 0},
     {NULL, 0, NULL, 0, NULL, 0},
@@ -159,6 +161,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             argp_error(state, "--durability takes full or normal, not '%s'", argument);
         }
         input->durability = argument;
+        return 0;
+    case KEY_KEEP:
+        input->bench.keep = argument;
         return 0;
     case KEY_CSV:
         input->csv = argument;

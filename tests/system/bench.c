@@ -157,6 +157,24 @@ static void a_given_store_is_left_as_it_was(void **state)
     service_free(&service);
 }
 
+static void what_is_kept_is_not_loaded_again(void **state)
+{
+    (void)state;
+    char *folder = folder_new(), *path = folder_path(folder, "store.sqlite");
+    for (int i = 0; i < 2; i++) {
+        json_t *object = run("ycsb-a --via embedded --keys 50 --keep mine --operations 10", path);
+        assert_true(json_is_true(json_object_get(object, "verified")));
+        assert_true(i ? number(object, "acknowledged") <= 10 : number(object, "acknowledged") >= 50);
+        json_decref(object);
+    }
+    const char *const arguments[] = {"stigstore", "count", "mine", "--store", path, NULL};
+    struct output output = process_run(arguments, NULL, 0);
+    assert_string_equal(output.text, "50\n");
+    output_free(&output);
+    free(path);
+    folder_remove(&folder);
+}
+
 static void csv_has_a_line_a_run(void **state)
 {
     (void)state;
@@ -204,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_rate_and_puts_beside),
         cmocka_unit_test(batches_and_a_number_of_operations),
         cmocka_unit_test(a_given_store_is_left_as_it_was),
+        cmocka_unit_test(what_is_kept_is_not_loaded_again),
         cmocka_unit_test(csv_has_a_line_a_run),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
