@@ -22,17 +22,24 @@ static void fill_outcome(struct reply *reply, const struct session_outcome *outc
     reply->count = outcome->count;
 }
 
+static struct session_key key_of(const struct write_message *message)
+{
+    struct session_key key;
+
+    memcpy(key.principal, message->principal, sizeof key.principal);
+    memcpy(key.id, message->session.id, sizeof key.id);
+    return key;
+}
+
 /* `session` NULL afterwards: the reply is filled. */
 static struct judged judge_number(struct writer *writer, const struct writer_item *item, int64_t now_ns)
 {
     const struct write_message *message = item->message;
     struct reply *reply = &message->replies[item->index];
     uint64_t number = message->first <= SESSION_NUMBER_MOST ? message->first + item->index : 0;
+    struct session_key key = key_of(message);
     struct session_decision decision;
-    struct session_key key;
 
-    memcpy(key.principal, message->principal, sizeof key.principal);
-    memcpy(key.id, message->session.id, sizeof key.id);
     decision = session_decide(writer->sessions, &key, &message->session, number,
                               message->requests[item->index].deadline_ns / NS_PER_MS, now_ns / NS_PER_MS);
     if (decision.verdict == SESSION_APPLY)
@@ -95,23 +102,33 @@ static enum judged_verdict judge_content(const struct writer *writer, const stru
     return reply->status == STATUS_OK ? JUDGED_APPLY : JUDGED_SETTLE;
 }
 
+/* Whoever may not write gets no session, which would take room. One who could write before still learns what became
+ * of it, so that PERMISSION_DENIED means not applied. */
+static bool has_known_session(const struct writer *writer, const struct write_message *message)
+{
+    struct session_key key = key_of(message);
+
+    return message->has_session && session_find(writer->sessions, &key);
+}
+
 struct judged judge_request(struct writer *writer, const struct writer_item *item, int64_t now_ns)
 {
     const struct write_message *message = item->message;
     const struct request *request = &message->requests[item->index];
     struct judged judged = {.verdict = JUDGED_FINAL};
+    bool may_write = message->role >= ROLE_WRITER;
 
-    message->replies[item->index] = (struct reply){0};
-    if (message->role < ROLE_WRITER) {
-        message->replies[item->index].status = STATUS_PERMISSION_DENIED;
+    message->replies[item->index] = (struct reply){.status = may_write ? STATUS_OK : STATUS_PERMISSION_DENIED};
+    if (!may_write && !has_known_session(writer, message))
         return judged;
-    }
     if (message->has_session) {
         judged = judge_number(writer, item, now_ns);
         if (!judged.session)
             return judged;
     }
-    if (request->operation == OPERATION_SKIP || request->operation == OPERATION_CLOSE_SESSION)
+    if (!may_write)
+        judged.verdict = JUDGED_SETTLE;
+    else if (request->operation == OPERATION_SKIP || request->operation == OPERATION_CLOSE_SESSION)
         judged.verdict = judge_wire(item, judged.session, now_ns);
     else if (request->deadline_ns <= now_ns)
         judged.verdict = judge_late(item, judged.session);

@@ -203,6 +203,30 @@ static void test_roles_are_judged(void **state)
     assert_int_equal(count_rows(f, ""), 0);
 }
 
+static struct reply run_as(struct fixture *f, uint8_t role, uint64_t number)
+{
+    struct request request = save_request("a");
+    struct write_message *message = session_message(f, "s", 1, number, &request, 1);
+
+    message->role = role;
+    run_one(f, message);
+    return message->replies[0];
+}
+
+/* A resend after the role was taken away: what was applied is told, what was not is settled as refused. */
+static void test_a_lost_role_keeps_its_outcomes(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t revision = run_as(f, ROLE_WRITER, 1).revision;
+    struct reply again = run_as(f, ROLE_READER, 1);
+
+    assert_true(again.status == STATUS_OK && again.revision == revision);
+    assert_int_equal(run_as(f, ROLE_READER, 2).status, STATUS_PERMISSION_DENIED);
+    fixture_restart(f);
+    assert_int_equal(run_as(f, ROLE_WRITER, 2).status, STATUS_PERMISSION_DENIED);
+    assert_int_equal(run_as(f, ROLE_WRITER, 3).status, STATUS_OK);
+}
+
 static void test_bad_requests_are_refused_and_settled(void **state)
 {
     struct fixture *f = *state;
@@ -375,6 +399,7 @@ int main(void)
         TEST(test_skips_settle_what_has_no_outcome),
         TEST(test_a_closed_session_takes_nothing),
         TEST(test_roles_are_judged),
+        TEST(test_a_lost_role_keeps_its_outcomes),
         TEST(test_bad_requests_are_refused_and_settled),
         TEST(test_principals_do_not_share_sessions),
         TEST(test_sessions_of_another_store_are_told),
