@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    IDLE_MS = 50,          /* without work, then a kept snapshot is let go */
+    IDLE_MS = 10,          /* without work, then a kept snapshot is let go: sooner than a checkpoint gives up */
     ATTACH_AGAIN_MS = 200, /* after a failed attempt */
     END_MS = 2000,         /* for open lists, once asked to end */
 };
