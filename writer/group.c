@@ -208,6 +208,7 @@ static void advance(const struct group *group, const struct writer_item *items, 
         message->step.active = group->step.active;
         message->step.count = group->step.count;
         message->step.last = group->step.last;
+        message->step.turn = group->step.active ? ++group->writer->turns : 0;
         hint(&message->replies[items[i].index]);
         message->settled += !group->step.active;
     }

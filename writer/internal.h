@@ -20,6 +20,7 @@ struct writer {
     size_t group_limit;    /* halves when a group fails, doubles when one succeeds */
     uint64_t delete_limit; /* rows that a ranged delete may take at once; less while the disk is full */
     bool stepped;          /* the last call was a step of a ranged delete */
+    uint64_t turns;        /* steps so far */
     int64_t keys_due_ns;   /* when expired idempotency keys are looked for again */
     int64_t disk_look_ns;  /* when the disk is looked at again */
     bool is_full;

@@ -88,15 +88,18 @@ static size_t collect(struct writer *writer, struct write_message *const *messag
     return choice.count;
 }
 
+/* The ranged delete whose last step is the longest ago; NULL: none goes in steps. */
 static struct write_message *find_step(struct write_message *const *messages, size_t count)
 {
+    struct write_message *found = NULL;
+
     for (size_t i = 0; i < count; i++)
-        if (messages[i]->step.active)
-            return messages[i];
-    return NULL;
+        if (messages[i]->step.active && (!found || messages[i]->step.turn < found->step.turn))
+            found = messages[i];
+    return found;
 }
 
-/* A ranged delete in steps takes turns with everybody else. */
+/* Ranged deletes in steps take turns with one another, and with everybody else. */
 static size_t choose(struct writer *writer, struct write_message *const *messages, size_t count)
 {
     struct write_message *step = find_step(messages, count);

@@ -41,6 +41,7 @@ struct write_message {
         bool active;
         uint64_t count;
         struct span last;
+        uint64_t turn; /* when it made its last one */
     } step;
 };
 

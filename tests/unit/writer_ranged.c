@@ -64,6 +64,22 @@ static void test_a_large_one_goes_in_steps(void **state)
     assert_int_equal(count_rows(f, "a/"), 0);
 }
 
+static void test_two_large_ones_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct write_message *messages[2];
+
+    fill_rows(f, "a/", MANY);
+    fill_rows(f, "b/", MANY);
+    messages[0] = stream_message(f, 1, delete_prefix_request("a/"));
+    messages[1] = stream_message(f, 2, delete_prefix_request("b/"));
+    while (messages[0]->settled == 0)
+        assert_int_equal(writer_run(f->writer, messages, 2), STATUS_OK);
+    assert_true(count_rows(f, "b/") <= 2 * LIMIT_DELETE_STEP); /* it began two later */
+    run_all(f, messages, 2);
+    assert_int_equal(messages[1]->replies[0].count, MANY);
+}
+
 static void test_all_or_nothing_is_one_transaction(void **state)
 {
     struct fixture *f = *state;
@@ -225,17 +241,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_small_one_is_one_transaction),
-        TEST(test_order_around_one),
-        TEST(test_a_large_one_goes_in_steps),
-        TEST(test_all_or_nothing_is_one_transaction),
-        TEST(test_a_resend_goes_on_after_a_crash),
-        TEST(test_the_deadline_ends_it_between_steps),
-        TEST(test_a_skip_tells_how_many_went),
-        TEST(test_an_embedded_one_goes_in_steps),
-        TEST(test_steps_through_records_alone_are_steps),
-        TEST(test_its_key_gives_the_whole_count),
-        TEST(test_small_steps_while_there_is_no_space),
+        TEST(test_a_small_one_is_one_transaction),     TEST(test_order_around_one),
+        TEST(test_a_large_one_goes_in_steps),          TEST(test_two_large_ones_take_turns),
+        TEST(test_all_or_nothing_is_one_transaction),  TEST(test_a_resend_goes_on_after_a_crash),
+        TEST(test_the_deadline_ends_it_between_steps), TEST(test_a_skip_tells_how_many_went),
+        TEST(test_an_embedded_one_goes_in_steps),      TEST(test_steps_through_records_alone_are_steps),
+        TEST(test_its_key_gives_the_whole_count),      TEST(test_small_steps_while_there_is_no_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
