@@ -189,7 +189,7 @@ static void forgotten_streams_let_go(void **state)
     bool last = false;
     fill(fixture, 100, 10);
     struct request list = fixture_request(OPERATION_LIST, "k", "");
-    struct reader *reader = open_reader(fixture, 20);
+    struct reader *reader = open_reader(fixture, 500);
     assert_int_equal(reader_expire_streams(reader), INT64_MAX);
     struct stream *stream = open_stream(reader, &list);
     stream_next(stream, 1, &piece, &last, fixture->arena);
