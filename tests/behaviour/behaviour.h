@@ -54,4 +54,5 @@ int queue_tests(void);
 int cursor_tests(void);
 int handle_tests(void);
 int thread_tests(void);
+int edge_tests(void);
 #endif

@@ -145,6 +145,38 @@ static void a_badgerdb_folder_is_named_in_one_notice_and_left_alone(void **state
     free(manifest);
 }
 
+struct notices {
+    unsigned count, badger;
+    int level;
+};
+
+static void take_notice(void *context, int level, const char *line)
+{
+    struct notices *notices = context;
+    notices->count++;
+    if (strstr(line, "BadgerDB")) {
+        notices->badger++;
+        notices->level = level;
+        assert_null(strchr(line, '\n'));
+    }
+}
+
+/* The library prints nothing: what it has to say goes to the hook. */
+static void notices_go_to_the_log_hook(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(mkdir(theirs, 0700), 0);
+    struct notices notices = {0};
+    stigstore_options options = {.struct_size = sizeof(options), .log = take_notice, .log_context = &notices};
+    stigstore *store = NULL;
+    assert_status(OK, stigstore_open(NULL, &options, &store, NULL));
+    assert_int_equal(notices.badger, 1);
+    assert_int_equal(notices.level, 3);
+    assert_string_equal(stigstore_path(store), ours);
+    stigstore_free(&store);
+}
+
 static void the_environment_names_another(void **state)
 {
     (void)state;
@@ -211,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_HOME(a_new_one_is_made_in_the_home), WITH_HOME(stigmers_own_database_is_used_where_it_is),
         WITH_HOME(ours_comes_before_stigmers),    WITH_HOME(a_badgerdb_folder_is_named_in_one_notice_and_left_alone),
+        WITH_HOME(notices_go_to_the_log_hook),
         WITH_HOME(the_environment_names_another), WITH_HOME(the_default_service_is_attached_to),
     };
     return cmocka_run_group_tests_name("the default store", tests, NULL, NULL);
