@@ -106,12 +106,13 @@ static int decode(struct entry *entry)
     return message->replies ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-/* The requests have been copied: the body would only stand in memory twice. */
+/* The requests have been copied: the body would only stand in memory twice. What they take now counts: a body of many
+ * small parts is small. */
 static void free_body(struct entry *entry)
 {
     const struct envelope envelope = entry->wire.envelope;
 
-    entry->bytes = entry->wire.body.size;
+    entry->bytes = arena_bytes(entry->arena);
     worker_message_free(&entry->wire);
     entry->wire.envelope = envelope;
 }
