@@ -450,12 +450,13 @@ static int decode_items(struct span message, struct reply *reply, size_t count, 
     return STATUS_OK;
 }
 
-static int decode_reply(struct span message, struct reply *reply, struct arena *arena)
+static int decode_reply(struct span message, struct reply *reply, size_t *items_left, struct arena *arena)
 {
     size_t item_count = 0;
 
-    if (!decode_columns(message, &reply_table, reply, REPLY_ITEMS, &item_count, NULL))
+    if (!decode_columns(message, &reply_table, reply, REPLY_ITEMS, &item_count, NULL) || item_count > *items_left)
         return STATUS_CORRUPT;
+    *items_left -= item_count;
     return item_count ? decode_items(message, reply, item_count, arena) : STATUS_OK;
 }
 
@@ -465,6 +466,7 @@ int body_decode_replies(const void *bytes, size_t size, struct arena *arena, con
     struct span batch, message;
     struct field_walk walk;
     struct reply *array;
+    size_t items_left = LIMIT_REPLY_ITEMS;
     int status = STATUS_OK;
 
     *replies = NULL;
@@ -478,7 +480,7 @@ int body_decode_replies(const void *bytes, size_t size, struct arena *arena, con
         return STATUS_NO_MEMORY;
     walk = field_walk_start(batch);
     for (size_t i = 0; status == STATUS_OK && next_nested(&walk, REPLIES_REPLY, &message); i++)
-        status = decode_reply(message, &array[i], arena);
+        status = decode_reply(message, &array[i], &items_left, arena);
     *replies = array;
     return status;
 }

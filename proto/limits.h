@@ -20,6 +20,7 @@ enum {
     LIMIT_PARTS = 1024,            /* of a TRANSACT or GET_MANY */
     LIMIT_BATCH_REQUESTS = 1024,   /* requests in one message */
     LIMIT_BATCH_PARTS = 65536,     /* parts of all requests of one message */
+    LIMIT_REPLY_ITEMS = 262144,    /* items of all replies of one message; bounds on its bytes keep it far below */
     LIMIT_CONNECTIONS = 1024,      /* clients of one broker */
     LIMIT_GROUP_REQUESTS = 1024,   /* a commit group */
     LIMIT_GROUP_MS = 20,

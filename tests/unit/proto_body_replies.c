@@ -1,6 +1,7 @@
 /*
  * proto_body_replies.c - batches of replies, held against protobuf-c both ways.
  */
+#include "proto/field.h"
 #include "proto_body_support.h"
 
 /* ---- replies ---- */
@@ -131,6 +132,30 @@ static void malformed_replies_are_corrupt(void **state)
     assert_int_equal(body_decode_replies(many, sizeof many, fixture->arena, &back, &count), STATUS_CORRUPT);
 }
 
+/* An item of two bytes becomes a struct of more than a hundred. */
+static void too_many_items_are_corrupt(void **state)
+{
+    enum { HEAD = 5, REPLIES = 2, ITEMS = LIMIT_REPLY_ITEMS / REPLIES };
+    struct fixture *fixture = *state;
+    const struct reply *back;
+    size_t count, size = 2 * ITEMS;
+    uint8_t *bytes = calloc(REPLIES, HEAD + 2 * ITEMS + 2), *at = bytes;
+
+    assert_non_null(bytes);
+    for (int i = 0; i < REPLIES; i++) {
+        *at++ = 0x0a;
+        at = varint_put(at, size);
+        for (size_t k = 0; k < size; k += 2, at += 2)
+            *at = 0x4a;
+        if (i == 0)
+            assert_int_equal(body_decode_replies(bytes, (size_t)(at - bytes), fixture->arena, &back, &count),
+                             STATUS_OK);
+        size += 2;
+    }
+    assert_int_equal(body_decode_replies(bytes, (size_t)(at - bytes), fixture->arena, &back, &count), STATUS_CORRUPT);
+    free(bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -139,6 +164,7 @@ int main(void)
         TEST(replies_agree_with_protobuf_c_both_ways),
         TEST(empty_data_is_there),
         TEST(malformed_replies_are_corrupt),
+        TEST(too_many_items_are_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
