@@ -24,7 +24,7 @@ static void expect_short(const char *suffix)
     struct service service = service_start(NULL, NULL);
     char url[200];
     snprintf(url, sizeof(url), "%s%s", service.endpoint, suffix);
-    struct load load;
+    struct load load = {.url = NULL};
     load_start(&load, url, 60000);
     load_wait(&load, MUTATIONS);
     load_join(&load);
