@@ -127,6 +127,8 @@ static void copy_under_load(const char *url, const char *folder)
         if (failure) {
             fail_msg("a save: %s", (const char *)failure);
         }
+    }
+    for (unsigned i = 0; i < PAIRS; i++) {
         stigstore_free(&pairs.stores[i]);
     }
     stigstore_free(&store);
