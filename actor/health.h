@@ -31,6 +31,8 @@ const char *health_json(const struct health *health);
 /* Removes what processes left behind that could not do it themselves: all files of process `pid`; 0: all files of dead
  * processes of this host, and those that nobody has written for a minute. */
 void health_remove_left(const char *endpoint, pid_t pid);
+/* Removes those of all processes of this host; one that lives writes again within a second. */
+void health_remove_here(const char *endpoint);
 /* Removes what the process left that had our pid and our role before us: in a container all are number 1. */
 void health_remove_former(const char *endpoint, const char *actor);
 

@@ -111,6 +111,7 @@ struct removal {
     pid_t pid;
     const char *actor; /* with `pid`: only files of this role; NULL: of any */
     int64_t now_ms;
+    bool whole_host;
     char host[65];
 };
 
@@ -120,6 +121,8 @@ static bool is_left(const struct removal *removal, int folder_fd, const char *na
     json_int_t pid = json_integer_value(json_object_get(report, "pid"));
     bool here = host && strcmp(host, removal->host) == 0;
     const char *actor = json_string_value(json_object_get(report, "actor"));
+    if (removal->whole_host)
+        return here;
     bool role = !removal->actor || (actor && strcmp(actor, removal->actor) == 0);
     if (removal->pid != 0)
         return here && pid == removal->pid && role;
@@ -150,6 +153,11 @@ static void remove_left(const char *endpoint, struct removal removal)
 void health_remove_left(const char *endpoint, pid_t pid)
 {
     remove_left(endpoint, (struct removal){.pid = pid});
+}
+
+void health_remove_here(const char *endpoint)
+{
+    remove_left(endpoint, (struct removal){.whole_host = true});
 }
 
 void health_remove_former(const char *endpoint, const char *actor)

@@ -314,8 +314,11 @@ static int prepare(struct supervisor *self, struct failure *failure)
         status = own_database(self, failure);
     if (status == STATUS_OK)
         status = wait_for_predecessor(self, failure);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        /* What those before us left: they have gone, though their numbers may be in use or not be waited for yet. */
+        health_remove_here(self->options->endpoint);
         status = describe(self, false, failure);
+    }
     if (status == STATUS_OK)
         status = health_new(self->options->endpoint, "supervisor", life, &self->health, failure);
     return status;

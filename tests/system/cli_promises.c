@@ -7,6 +7,7 @@
 #include "tests/support/service.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -292,6 +293,30 @@ static void status_is_well_only_while_a_service_answers(void **state)
     service_free(&service);
 }
 
+static size_t count_of(const char *word, const char *text)
+{
+    size_t count = 0;
+    while ((text = strstr(text, word))) {
+        count++;
+        text += strlen(word);
+    }
+    return count;
+}
+
+static void status_shows_nobody_of_a_service_that_was_killed(void **state)
+{
+    (void)state;
+    struct service service = service_start(folder, NULL);
+    kill(service.pid, SIGKILL);
+    process_join(service.pid);
+    service.pid = 0;
+    service_restart(&service);
+    struct output output = RUN("status", "--store", service.url, "--json");
+    assert_int_equal(count_of("\"fresh\":", output.text), 5);
+    expect(output, 0, "");
+    service_free(&service);
+}
+
 /* ---- serve ---- */
 
 static void what_cannot_be_served_is_refused_untouched(void **state)
@@ -342,6 +367,7 @@ int main(void)
         WITH_FOLDER(a_full_or_closed_output_is_told_once_or_not_at_all),
         WITH_FOLDER(a_damaged_or_lost_default_store_can_be_restored),
         WITH_FOLDER(status_is_well_only_while_a_service_answers),
+        WITH_FOLDER(status_shows_nobody_of_a_service_that_was_killed),
         WITH_FOLDER(what_cannot_be_served_is_refused_untouched),
         WITH_FOLDER(settings_files_are_read_to_the_letter),
     };
