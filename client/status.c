@@ -129,6 +129,8 @@ static int run_backup(stigstore *store, const char *path, struct result_box *box
 
     if (!path || path[0] != '/')
         return result_set(box, STATUS_INVALID_ARGUMENT, "a backup goes to an absolute path");
+    if (request.data.size >= LIMIT_PATH_BYTES)
+        return result_set(box, STATUS_INVALID_ARGUMENT, "the path of the backup is too long");
     if (!store->writes)
         return result_set(box, STATUS_READ_ONLY, "the store was opened for reading");
     return op_run(store, store->writes, &request, CONTROL_BACKUP, STIGSTORE_NO_DEADLINE, box);

@@ -436,6 +436,17 @@ static void a_list_of_many_small_resources_does_not_run_dry(void **state)
     stigstore_free(&store);
 }
 
+static void a_backup_to_a_path_too_long_is_refused(void **state)
+{
+    static char path[5000];
+    stigstore *store = open_flags(service.url, 0);
+
+    (void)state;
+    memset(path, '/', sizeof(path) - 1);
+    assert_int_equal(stigstore_backup(store, path, NULL), STIGSTORE_INVALID_ARGUMENT);
+    stigstore_free(&store);
+}
+
 /* ---- the default service ---- */
 
 static void the_default_service_is_found(void **state)
@@ -490,6 +501,7 @@ int main(void)
         SERVICE_TEST(a_queue_is_driven_by_its_descriptor),
         SERVICE_TEST(a_polled_queue_is_not_forgotten_beside_waiting_calls),
         SERVICE_TEST(a_list_of_many_small_resources_does_not_run_dry),
+        SERVICE_TEST(a_backup_to_a_path_too_long_is_refused),
         SERVICE_TEST(the_default_service_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
