@@ -85,7 +85,8 @@ static void drop_writer(struct local_writes *writes)
 
 /* ---- a group ---- */
 
-static void fill_message(struct local_writes *writes, struct call *call)
+/* False: no memory. What a ranged delete keeps from step to step outlives the group. */
+static bool fill_message(struct local_writes *writes, struct call *call)
 {
     struct local_write *local = call->lane_data;
     struct write_message *message = &local->message;
@@ -93,9 +94,9 @@ static void fill_message(struct local_writes *writes, struct call *call)
     if (call->hurried)
         call->request.deadline_ns = 0;
     if (message->step.active)
-        return;
-    if (operation_is_ranged_delete(call->request.operation) && !local->arena)
-        local->arena = arena_new(0);
+        return true;
+    if (operation_is_ranged_delete(call->request.operation) && !local->arena && !(local->arena = arena_new(0)))
+        return false;
     *message = (struct write_message){.requests = &call->request,
                                       .count = 1,
                                       .replies = &local->reply,
@@ -103,21 +104,7 @@ static void fill_message(struct local_writes *writes, struct call *call)
                                       .stream = local->stream,
                                       .role = ROLE_ADMIN,
                                       .context = call};
-}
-
-/* Pins the calls at the head of the queue. */
-static void gather(struct local_writes *writes)
-{
-    writes->group_count = 0;
-    while (call_list_first(&writes->queued) && writes->group_count < LIMIT_GROUP_REQUESTS) {
-        struct call *call = call_list_first(&writes->queued);
-        struct local_write *local = call->lane_data;
-        call_list_remove(call);
-        call->pinned = true;
-        fill_message(writes, call);
-        writes->group[writes->group_count] = call;
-        writes->messages[writes->group_count++] = &local->message;
-    }
+    return true;
 }
 
 static void settle(struct call *call, const struct reply *reply)
@@ -129,6 +116,26 @@ static void settle(struct call *call, const struct reply *reply)
     call->pinned = false;
     call->settle(call, reply, true);
     arena_free(&arena);
+}
+
+/* Pins the calls at the head of the queue. */
+static void gather(struct local_writes *writes)
+{
+    const struct reply no_memory = {.status = STATUS_NO_MEMORY};
+
+    writes->group_count = 0;
+    while (call_list_first(&writes->queued) && writes->group_count < LIMIT_GROUP_REQUESTS) {
+        struct call *call = call_list_first(&writes->queued);
+        struct local_write *local = call->lane_data;
+        call_list_remove(call);
+        if (!fill_message(writes, call)) {
+            settle(call, &no_memory);
+            continue;
+        }
+        call->pinned = true;
+        writes->group[writes->group_count] = call;
+        writes->messages[writes->group_count++] = &local->message;
+    }
 }
 
 /* What is done is answered; the rest goes back to the head of the queue, in order. */
@@ -203,15 +210,14 @@ static void end_backup(struct local_writes *writes, const struct reply *reply)
 static int step_backup(struct local_writes *writes, const struct call *call, bool *done, struct failure *failure)
 {
     const struct storage_ops *ops;
-    char path[4096];
+    char path[LIMIT_PATH_BYTES];
     int status = ensure_writer(writes, failure);
 
     if (status != STATUS_OK)
         return status;
     ops = writer_storage(writes->writer)->ops;
     if (!writes->backup) {
-        if (call->request.data.size >= sizeof(path))
-            return failure_set(failure, STATUS_INVALID_ARGUMENT, "the path of the backup is too long");
+        assert(call->request.data.size < sizeof(path));
         memcpy(path, call->request.data.data, call->request.data.size);
         path[call->request.data.size] = '\0';
         status = ops->backup_open(writer_storage(writes->writer), path, &writes->backup, failure);
