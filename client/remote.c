@@ -63,6 +63,7 @@ static void lane_submit(struct lane *lane, struct call *call)
         end_call(call, STATUS_WENT_BACK);
         return;
     }
+    remote->hasty |= (call->request.flags & REQUEST_NO_WAIT) != 0;
     if (is_mutation(call))
         remote_session_submit(remote->session, call);
     else

@@ -48,6 +48,7 @@ struct remote {
     bool welcomed;
     bool idle;                /* nothing can be sent before something happens or retry_ns comes */
     bool want_output;         /* ... or the socket takes more */
+    bool hasty;               /* some call did not want to wait: unsent ones may be among those that are queued */
     int64_t starved_until_ns; /* memory was short */
     int64_t pumped_ns;        /* when it was last looked what can be sent */
     bool refused;             /* the broker did not take our key */

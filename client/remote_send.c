@@ -205,8 +205,8 @@ static void refuse_no_wait(struct remote *remote)
     bool connected = remote->welcomed && !(remote->want_output && in_flight_bytes(remote) == 0);
     bool writer = connected && remote->hello.writer_epoch != 0;
 
-    if (remote->grant.asked)
-        return; /* a large body waits for its credit as part of being sent */
+    if (!remote->hasty || remote->grant.asked)
+        return; /* nobody asked for it; or a large body waits for its credit, as part of being sent */
     remote_session_refuse_unsent(remote->session, writer ? STATUS_OVERLOADED : STATUS_UNAVAILABLE, true);
     remote_reads_refuse_unsent(remote->reads, connected ? STATUS_OVERLOADED : STATUS_UNAVAILABLE, true);
 }
