@@ -229,7 +229,7 @@ int session_entry_get(struct session_decoder *decoder, struct session_entry *ent
     entry->closed = head & ENTRY_CLOSED;
     entry->step = head & ENTRY_STEP;
     entry->age_s = 0;
-    if (decoder->in.failed || entry->kind > SESSION_ENTRY_GONE || head > ENTRY_KNOWN)
+    if (decoder->in.failed || entry->kind > SESSION_ENTRY_GONE || head > ENTRY_KNOWN || entry->serial > UINT64_MAX / 2)
         return STATUS_CORRUPT;
     if (entry->kind == SESSION_ENTRY_GONE)
         return STATUS_OK;
