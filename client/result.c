@@ -121,15 +121,21 @@ int result_set_failure(struct result_box *box, const struct failure *failure)
     return result_set(box, failure->status, failure->message[0] ? "%s" : NULL, failure->message);
 }
 
+/* A service may be newer than this library, or broken: callers get none but the statuses that they have. */
+static int known_status(int status)
+{
+    return status >= STATUS_OK && status <= STATUS_INTERNAL ? status : STATUS_INTERNAL;
+}
+
 static void set_numbers(struct result_box *box, const struct reply *reply)
 {
-    box->open.status = reply->status;
+    box->open.status = known_status(reply->status);
     box->open.flags = reply->flags;
     box->open.revision = reply->revision;
     box->open.count = reply->count;
     box->open.retry_after_ms = reply->retry_after_ms;
     box->open.failed_part = reply->failed_part;
-    box->open.message = status_text(reply->status);
+    box->open.message = status_text(box->open.status);
 }
 
 static void set_message(struct result_box *box, struct span message)

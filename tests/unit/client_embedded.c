@@ -1,6 +1,7 @@
 /*
  * client_embedded.c - the operations of the library on a file of its own.
  */
+#include "client/result.h"
 #include "tests/unit/client_fixture.h"
 
 #include <pthread.h>
@@ -362,6 +363,22 @@ static void updates_of_many_threads_are_exact(void **state)
     assert_string_equal(adding.text, "801");
 }
 
+/* Such a reply could come from a service that is newer. */
+static void a_status_that_callers_do_not_have_is_internal(void **state)
+{
+    const int statuses[] = {STATUS_NOT_READ, STATUS_OUT_OF_ORDER, STATUS_INTERNAL + 1, -1};
+    struct result_box *box = result_new();
+
+    (void)state;
+    assert_non_null(box);
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        result_copy(box, &(struct reply){.status = statuses[i]}, false);
+        assert_int_equal(box->open.status, STIGSTORE_INTERNAL);
+        assert_string_equal(box->open.message, stigstore_status_text(STIGSTORE_INTERNAL));
+    }
+    result_free(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +398,7 @@ int main(void)
         STORE_TEST(an_update_does_what_its_callback_decides),
         STORE_TEST(a_key_makes_an_update_happen_once),
         STORE_TEST(updates_of_many_threads_are_exact),
+        cmocka_unit_test(a_status_that_callers_do_not_have_is_internal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
