@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /* What a service that was killed leaves running ends within moments. */
-enum { PREDECESSOR_MS = 3000, PREDECESSOR_SOCKET_MS = 700, PREDECESSOR_LOOK_MS = 20 };
+enum { PREDECESSOR_MS = 3000, PREDECESSOR_SOCKET_MS = 500, PREDECESSOR_LOOK_MS = 20 };
 
 struct supervisor {
     const struct supervisor_options *options;

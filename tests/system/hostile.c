@@ -141,11 +141,13 @@ static void garbage_harms_nobody(void **state)
     service_free(&service);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /* The broker cuts it off, or dies of it and is started again: others only wait a moment. */
 static void a_message_without_an_end_ends_at_the_brokers_bound(void **state)
 {
     (void)state;
+    if (SCENE_IS_SANITIZED) {
+        skip(); /* its broker has no bound: the sanitizers' own memory would count */
+    }
     struct service service = service_start(NULL, NULL);
     stigstore *store = load_open(service.url, 30000);
     scene_must_save(store, "a", "x");
@@ -172,7 +174,6 @@ static void a_message_without_an_end_ends_at_the_brokers_bound(void **state)
     assert_int_equal(service_stop(&service), 0);
     service_free(&service);
 }
-#endif
 
 /* ---- idle ---- */
 
@@ -217,6 +218,9 @@ static void an_idle_service_uses_no_measurable_cpu(void **state)
 {
     (void)state;
     static const char *const programs[] = {"stigstore-broker", "stigstore-writer", "stigstore-reader"};
+    if (SCENE_IS_SANITIZED) {
+        skip(); /* some of them keep a thread of their own awake */
+    }
     struct service service = service_start(NULL, NULL);
     stigstore *local = load_open(service.url, 20000), *through = load_open(scene_through_broker(&service), 20000);
     scene_must_save(local, "a", "x"); /* connected, and a snapshot was kept */
@@ -250,9 +254,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(garbage_harms_nobody),
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
         cmocka_unit_test(a_message_without_an_end_ends_at_the_brokers_bound),
-#endif
         cmocka_unit_test(an_idle_service_uses_no_measurable_cpu),
     };
     return cmocka_run_group_tests_name("hostile peers and idle ones", tests, NULL, NULL);

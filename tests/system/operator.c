@@ -229,10 +229,10 @@ static void a_second_service_is_refused_within_a_second(void **state)
     const char *same_endpoint[] = {"serve", "--db", other, "--endpoint", service.endpoint, NULL};
     int64_t begin_ms = scene_now_ms();
     expect_failure(4, supervisor, same_database, NULL);
-    assert_true(scene_now_ms() - begin_ms < 1000);
+    assert_true(scene_now_ms() - begin_ms < (SCENE_IS_SANITIZED ? 5000 : 1000));
     begin_ms = scene_now_ms();
     expect_failure(4, broker, same_endpoint, NULL);
-    assert_true(scene_now_ms() - begin_ms < 1000);
+    assert_true(scene_now_ms() - begin_ms < (SCENE_IS_SANITIZED ? 5000 : 1000));
     stigstore *store = load_open(service.url, 20000);
     scene_must_save(store, "a", "x");
     stigstore_free(&store);

@@ -11,6 +11,11 @@
 
 #include <sys/types.h>
 
+/* Whether the build has sanitizers, which cost memory and time of their own. */
+#ifndef SCENE_IS_SANITIZED
+#define SCENE_IS_SANITIZED 0
+#endif
+
 /* Starts a program with --ready-fd behind `arguments`; `is_ready` false: it ended without saying READY. Its standard
  * output goes to `out` (-2: nowhere, standard error too). */
 pid_t scene_start(const char *const *arguments, int out, bool *is_ready);
