@@ -2,11 +2,11 @@
  * file.c - look at a database file without changing it, and say what it is.
  */
 #include "storage/file_internal.h"
+#include "storage/path.h"
 #include "storage/schema.h"
 #include "storage/sqlite.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,47 +17,11 @@ static enum file_kind say(struct failure *why, enum file_kind kind, int status, 
     return kind;
 }
 
-char *file_beside(const char *path, const char *suffix)
-{
-    size_t size = strlen(path) + strlen(suffix) + 1;
-    char *text = malloc(size);
-
-    if (text)
-        snprintf(text, size, "%s%s", path, suffix);
-    return text;
-}
-
-bool file_has_bytes_beside(const char *path, const char *suffix)
-{
-    char *name = file_beside(path, suffix);
-    struct stat entry;
-    bool found = !name || (stat(name, &entry) == 0 && entry.st_size > 0);
-
-    free(name);
-    return found;
-}
-
 /* ---- opening without a trace ---- */
-
-/* "file:" URI of a path; what URIs give a meaning to is written as %XX. */
-static char *make_uri(const char *path, const char *query)
-{
-    size_t room = 3 * strlen(path) + strlen(query) + sizeof "file://";
-    char *uri = malloc(room);
-    char *at = uri;
-
-    if (!uri)
-        return NULL;
-    at += snprintf(at, room, "%s", path[0] == '/' ? "file://" : "file:");
-    for (; *path; path++)
-        at += snprintf(at, 4, *path == '%' || *path == '?' || *path == '#' ? "%%%02X" : "%c", (unsigned char)*path);
-    memcpy(at, query, strlen(query) + 1);
-    return uri;
-}
 
 static int open_uri(const char *path, const char *query, sqlite3 **db)
 {
-    char *uri = make_uri(path, query);
+    char *uri = path_make_uri(path, query);
     int rc = SQLITE_NOMEM;
 
     if (uri)
@@ -83,7 +47,7 @@ int file_open_for_reading(const char *path, sqlite3 **db)
     int rc;
 
     *db = NULL;
-    if (!file_has_bytes_beside(path, "-wal")) {
+    if (path_size_beside(path, "-wal") <= 0) {
         rc = open_uri(path, "?immutable=1", db);
         if (rc != SQLITE_OK || is_in_wal_mode(*db))
             return rc;
@@ -96,26 +60,10 @@ int file_open_for_reading(const char *path, sqlite3 **db)
 
 /* ---- what it is ---- */
 
-int file_query_number(sqlite3 *db, const char *sql, int64_t *number)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-
-    *number = 0;
-    if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        *number = sqlite3_column_int64(statement, 0);
-        rc = SQLITE_OK;
-    } else if (rc == SQLITE_DONE) {
-        rc = SQLITE_OK;
-    }
-    sqlite3_finalize(statement);
-    return rc;
-}
-
 static bool query_is_one(sqlite3 *db, const char *sql)
 {
     int64_t number;
-    return file_query_number(db, sql, &number) == SQLITE_OK && number == 1;
+    return sqlite_query_number(db, sql, &number) == SQLITE_OK && number == 1;
 }
 
 static enum file_kind kind_of_error(sqlite3 *db, int rc, const char *path, struct failure *why)
@@ -140,10 +88,10 @@ static bool is_cut_short(sqlite3 *db, const char *path)
     struct stat entry;
     int64_t page_bytes, pages;
 
-    if (file_has_bytes_beside(path, "-wal") || file_has_bytes_beside(path, "-journal") || stat(path, &entry) != 0)
+    if (path_size_beside(path, "-wal") > 0 || path_size_beside(path, "-journal") > 0 || stat(path, &entry) != 0)
         return false;
-    if (file_query_number(db, "PRAGMA page_size", &page_bytes) != SQLITE_OK ||
-        file_query_number(db, "PRAGMA page_count", &pages) != SQLITE_OK || page_bytes <= 0)
+    if (sqlite_query_number(db, "PRAGMA page_size", &page_bytes) != SQLITE_OK ||
+        sqlite_query_number(db, "PRAGMA page_count", &pages) != SQLITE_OK || page_bytes <= 0)
         return false;
     return entry.st_size % page_bytes != 0 || entry.st_size / page_bytes < pages;
 }
@@ -178,10 +126,10 @@ enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why)
     struct schema_meta meta;
     int64_t objects, application;
     bool found = false;
-    int rc = file_query_number(db, "SELECT count(*) FROM sqlite_schema", &objects);
+    int rc = sqlite_query_number(db, "SELECT count(*) FROM sqlite_schema", &objects);
 
     if (rc == SQLITE_OK)
-        rc = file_query_number(db, "PRAGMA application_id", &application);
+        rc = sqlite_query_number(db, "PRAGMA application_id", &application);
     if (rc != SQLITE_OK)
         return kind_of_error(db, rc, path, why);
     if (is_cut_short(db, path))
@@ -238,14 +186,14 @@ static enum file_kind inspect_database(const char *path, struct failure *why)
 
     if (why)
         *why = failure;
-    if (kind == FILE_UNREADABLE && failure.status == STATUS_READ_ONLY && file_has_bytes_beside(path, "-journal"))
+    if (kind == FILE_UNREADABLE && failure.status == STATUS_READ_ONLY && path_size_beside(path, "-journal") > 0)
         return inspect_unfinished(path, why);
     return kind;
 }
 
 static enum file_kind inspect_folder(const char *path, struct failure *why)
 {
-    char *manifest = file_beside(path, "/MANIFEST");
+    char *manifest = path_beside(path, "/MANIFEST");
     struct stat entry;
     bool is_badger = manifest && stat(manifest, &entry) == 0;
 

@@ -2,42 +2,21 @@
  * file_copy.c - a complete, synced copy of a database, made through SQLite so that its -wal counts.
  */
 #include "storage/file_internal.h"
+#include "storage/path.h"
 #include "storage/sqlite.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-static int fail_errno(struct failure *failure, const char *what, const char *path)
+static int sync_file(const char *path, struct failure *failure)
 {
-    int error = errno;
-    int status = error == ENOSPC || error == EDQUOT  ? STATUS_STORAGE_FULL
-                 : error == EACCES || error == EROFS ? STATUS_READ_ONLY
-                                                     : STATUS_IO_ERROR;
-    return failure_set(failure, status, "%s %s: %s", what, path, strerror(error));
-}
-
-static int sync_path(const char *path, int flags, struct failure *failure)
-{
-    int fd = open(path, flags | O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     int status = STATUS_OK;
 
     if (fd < 0 || fsync(fd) != 0)
-        status = fail_errno(failure, "cannot sync", path);
+        status = path_fail_errno(failure, "sync", path);
     if (fd >= 0)
         close(fd);
-    return status;
-}
-
-int file_sync_folder(const char *path, struct failure *failure)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    int status =
-        folder ? sync_path(folder, O_DIRECTORY, failure) : failure_set(failure, STATUS_NO_MEMORY, "out of memory");
-
-    free(folder);
     return status;
 }
 
@@ -46,7 +25,7 @@ static int make_private(const char *path, struct failure *failure)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0)
-        return fail_errno(failure, "cannot make", path);
+        return path_fail_errno(failure, "make", path);
     close(fd);
     return STATUS_OK;
 }
@@ -89,7 +68,7 @@ int file_copy_database(sqlite3 *from, const char *to, struct failure *failure)
         return status;
     status = copy_into(from, to, failure);
     if (status == STATUS_OK)
-        status = sync_path(to, 0, failure);
+        status = sync_file(to, failure);
     if (status != STATUS_OK)
         unlink(to);
     return status;

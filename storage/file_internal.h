@@ -8,7 +8,6 @@
 #include "storage/file.h"
 
 #include <sqlite3.h>
-#include <stdbool.h>
 
 /*
  * Opens for reading without a trace: where no -wal holds anything, as immutable, so that neither -wal nor -shm is made.
@@ -19,14 +18,6 @@ int file_open_for_reading(const char *path, sqlite3 **db);
 enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why);
 /* OK for what may be read as a store; else the status of a refusal, with `failure` as file_inspect left it or filled. */
 int file_status_of_kind(enum file_kind kind, const char *path, struct failure *failure);
-/* The one number that `sql` gives. An SQLite result code. */
-int file_query_number(sqlite3 *db, const char *sql, int64_t *number);
-/* "PATH" and `suffix` in one string of malloc; NULL: no memory. */
-char *file_beside(const char *path, const char *suffix);
-/* Is there a file "PATH" and `suffix` with bytes in it? Yes when memory is too short to tell. */
-bool file_has_bytes_beside(const char *path, const char *suffix);
-/* Makes what happened to the names in the folder of `path` durable. */
-int file_sync_folder(const char *path, struct failure *failure);
 /* Copies the database behind `from`, whatever stands in its -wal included, to a new file of mode 0600 that is complete
  * and synced when this returns OK, and gone when it does not. */
 int file_copy_database(sqlite3 *from, const char *to, struct failure *failure);

@@ -8,6 +8,7 @@
 #include "proto/clock.h"
 #include "storage/file_internal.h"
 #include "storage/lock.h"
+#include "storage/path.h"
 #include "storage/schema.h"
 #include "storage/sqlite.h"
 
@@ -106,7 +107,7 @@ static int copy_source(const char *from, const char *unfinished, struct failure 
 
 static void remove_beside(const char *path, const char *suffix)
 {
-    char *name = file_beside(path, suffix);
+    char *name = path_beside(path, suffix);
 
     if (name)
         unlink(name);
@@ -115,7 +116,7 @@ static void remove_beside(const char *path, const char *suffix)
 
 static bool is_gone_beside(const char *path, const char *suffix)
 {
-    char *name = file_beside(path, suffix);
+    char *name = path_beside(path, suffix);
     struct stat entry;
     bool gone = name && lstat(name, &entry) != 0 && errno == ENOENT;
 
@@ -156,7 +157,7 @@ static int make_whole(const char *path, struct failure *failure)
 /* The database that is to be replaced must be whole without its -wal. */
 static int settle_target(const char *to, struct failure *failure)
 {
-    if (!file_has_bytes_beside(to, "-wal") && !file_has_bytes_beside(to, "-journal"))
+    if (path_size_beside(to, "-wal") <= 0 && path_size_beside(to, "-journal") <= 0)
         return STATUS_OK;
     switch (file_inspect(to, NULL)) {
     case FILE_ABSENT:
@@ -187,12 +188,12 @@ static int put_into_place(const char *unfinished, const char *to, struct failure
     if (status == STATUS_OK)
         status = remove_companions(to, failure);
     if (status == STATUS_OK)
-        status = file_sync_folder(to, failure); /* no power cut may bring the -wal back beside the copy */
+        status = path_sync_folder(to, failure); /* no power cut may bring the -wal back beside the copy */
     if (status != STATUS_OK)
         return status;
     if (rename(unfinished, to) != 0)
         return failure_set(failure, STATUS_IO_ERROR, "%s: cannot get its name: %s", to, strerror(errno));
-    return file_sync_folder(to, failure);
+    return path_sync_folder(to, failure);
 }
 
 /* What one left that was killed; the lock says that nobody is at it now. */
@@ -221,7 +222,7 @@ static int restore_beside(const char *from, const char *to, const char *unfinish
 
 static int restore_locked(const char *from, const char *to, struct failure *failure)
 {
-    char *unfinished = file_beside(to, ".restore-unfinished");
+    char *unfinished = path_beside(to, ".restore-unfinished");
     int status = unfinished ? restore_beside(from, to, unfinished, failure)
                             : failure_set(failure, STATUS_NO_MEMORY, "out of memory");
 

@@ -2,6 +2,7 @@
 #include "storage/lock.h"
 #include "proto/clock.h"
 #include "storage/lock_text.h"
+#include "storage/path.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -74,92 +75,30 @@ static bool is_of_parent(const struct lock *lock)
 
 /* ---- the file ---- */
 
-static int map_errno(int error)
-{
-    switch (error) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return STATUS_READ_ONLY;
-    case ENOENT:
-    case ENOTDIR:
-        return STATUS_NOT_FOUND;
-    case ENOSPC:
-    case EDQUOT:
-        return STATUS_STORAGE_FULL;
-    case ENOMEM:
-        return STATUS_NO_MEMORY;
-    default:
-        return STATUS_IO_ERROR;
-    }
-}
-
-static int fail_errno(struct failure *failure, const char *what, const char *path)
-{
-    int error = errno;
-    return failure_set(failure, map_errno(error), "%s %s: %s", what, path, strerror(error));
-}
-
-static int make_directories(char *path, struct failure *failure)
-{
-    int status = STATUS_OK;
-    for (char *slash = strchr(path + 1, '/'); slash && status == STATUS_OK; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (access(path, F_OK) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-            status = fail_errno(failure, "cannot make", path);
-        *slash = '/';
-    }
-    return status;
-}
-
-/* The database's folder, real; the database itself need not be there yet. */
-static char *real_folder(char *path)
-{
-    char *slash = strrchr(path, '/');
-    if (!slash)
-        return realpath(".", NULL);
-    if (slash == path)
-        return realpath("/", NULL);
-    *slash = '\0';
-    char *folder = realpath(path, NULL);
-    *slash = '/';
-    return folder;
-}
-
-static int resolve_new(char *path, bool create, char **real, struct failure *failure)
+static int resolve_new(const char *path, bool create, char **real, struct failure *failure)
 {
     struct stat link;
     if (lstat(path, &link) == 0)
         return failure_set(failure, STATUS_NOT_FOUND, "%s is a link that leads nowhere", path);
-    int status = create ? make_directories(path, failure) : STATUS_OK;
+    int status = create ? path_make_folders(path, failure) : STATUS_OK;
     if (status != STATUS_OK)
         return status;
-    char *folder = real_folder(path);
-    if (!folder)
-        return fail_errno(failure, "cannot find the folder of", path);
-    const char *slash = strrchr(path, '/');
-    if (asprintf(real, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, slash ? slash + 1 : path) < 0)
-        *real = NULL;
-    free(folder);
-    return *real ? STATUS_OK : failure_set(failure, STATUS_NO_MEMORY, "out of memory");
+    *real = path_real(path);
+    return *real ? STATUS_OK : path_fail_errno(failure, "find the folder of", path);
 }
 
 /* PATH.lock by the real path, so that every name of a database leads to one lock. */
 static int find_lock_path(const char *database_path, bool create, char **lock_path, struct failure *failure)
 {
     int status = STATUS_OK;
-    char *copy = strdup(database_path);
-    char *real = copy ? realpath(database_path, NULL) : NULL;
-    if (!copy)
-        status = failure_set(failure, STATUS_NO_MEMORY, "out of memory");
-    else if (!real && errno == ENOENT)
-        status = resolve_new(copy, create, &real, failure);
+    char *real = realpath(database_path, NULL);
+    if (!real && errno == ENOENT)
+        status = resolve_new(database_path, create, &real, failure);
     else if (!real)
-        status = fail_errno(failure, "cannot find", database_path);
-    if (status == STATUS_OK && asprintf(lock_path, "%s.lock", real) < 0)
+        status = path_fail_errno(failure, "find", database_path);
+    if (status == STATUS_OK && !(*lock_path = path_beside(real, ".lock")))
         status = failure_set(failure, STATUS_NO_MEMORY, "out of memory");
     free(real);
-    free(copy);
     return status;
 }
 
@@ -236,7 +175,7 @@ static int entry_open(struct lock *lock, struct entry **found, struct failure *f
     bool writable;
     int fd = open_file(lock->path, lock->create, &writable);
     if (fd < 0)
-        return fail_errno(failure, "cannot open", lock->path);
+        return path_fail_errno(failure, "open", lock->path);
     if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
         close(fd);
         return failure_set(failure, STATUS_IO_ERROR, "%s is not a regular file", lock->path);

@@ -67,6 +67,17 @@ int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **slot, const char *
     return sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, slot, NULL);
 }
 
+int sqlite_query_number(sqlite3 *db, const char *sql, int64_t *number)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    *number = 0;
+    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+        *number = sqlite3_column_int64(statement, 0);
+    int finalized = sqlite3_finalize(statement);
+    return rc == SQLITE_OK ? finalized : rc;
+}
+
 void sqlite_finalize_all(sqlite3_stmt **slots, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -34,15 +34,13 @@ static inline struct sqlite_store *sqlite_of(struct storage *storage)
 int sqlite_status(struct sqlite_store *store, int rc);
 /* The same into `failure`, while opening: "WHAT: SQLite's text". Returns the status. */
 int sqlite_fail(sqlite3 *db, int rc, const char *what, struct failure *failure);
-/* What errno says about `path`, into `failure`. */
-int sqlite_fail_errno(struct failure *failure, const char *path);
-/* Makes a new or renamed file's name durable. */
-void sqlite_sync_folder_of(const char *path);
 /* 13, 778 and 4874: no space, no quota, a file size limit. */
 bool sqlite_rc_is_full(int rc);
 
 /* Prepares into *slot at its first use (persistent). Returns SQLITE_OK or a result code. */
 int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **slot, const char *sql);
+/* The one number that `sql` gives; 0: no row. An SQLite result code. */
+int sqlite_query_number(sqlite3 *db, const char *sql, int64_t *number);
 void sqlite_finalize_all(sqlite3_stmt **slots, size_t count);
 /* Binds without a copy: the span must live until the statement is reset. An empty span is '' or x'', never NULL. */
 int sqlite_bind_text(sqlite3_stmt *statement, int index, struct span text);

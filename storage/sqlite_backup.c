@@ -4,6 +4,7 @@
  * On any other connection each commit would start it again.  The copy is made under another name beside its own, gets a
  * fresh incarnation and no session log (its sessions belong to the old one), and is renamed once it is synced.
  */
+#include "storage/path.h"
 #include "storage/sqlite_writing.h"
 
 #include <assert.h>
@@ -37,14 +38,14 @@ static int refuse_path(const char *path, struct failure *failure)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "%s: a backup needs an absolute path", path);
     if (lstat(path, &file) == 0)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "%s: exists already", path);
-    return errno == ENOENT ? STATUS_OK : sqlite_fail_errno(failure, path);
+    return errno == ENOENT ? STATUS_OK : path_fail_errno(failure, "make", path);
 }
 
 static int start_copy(struct storage_backup *backup, struct failure *failure)
 {
     int fd = mkostemp(backup->partial, O_CLOEXEC); /* 0600 */
     if (fd < 0)
-        return sqlite_fail_errno(failure, backup->path);
+        return path_fail_errno(failure, "make", backup->path);
     close(fd);
     backup->made = true;
     int rc = connect_copy(backup);
@@ -107,9 +108,9 @@ static int rename_copy(struct storage_backup *backup, struct failure *failure)
     if (rc != 0 && (errno == EINVAL || errno == ENOSYS) && access(backup->path, F_OK) != 0)
         rc = rename(backup->partial, backup->path); /* a file system that cannot say "only if absent" */
     if (rc != 0)
-        return sqlite_fail_errno(failure, backup->path);
+        return path_fail_errno(failure, "make", backup->path);
     backup->made = false;
-    sqlite_sync_folder_of(backup->path);
+    path_sync_folder(backup->path, NULL);
     return STATUS_OK;
 }
 

@@ -2,13 +2,13 @@
  * sqlite_open.c - the shared entry of the engine: its table of operations, the store itself, who the file is, closing.
  */
 #include "proto/clock.h"
+#include "storage/path.h"
 #include "storage/schema.h"
 #include "storage/sqlite_writing.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -108,11 +108,8 @@ bool sqlite_is_current(struct storage *storage)
 
 static uint64_t file_bytes(const char *path, const char *suffix)
 {
-    struct stat file;
-    char name[PATH_MAX];
-    int length = snprintf(name, sizeof name, "%s%s", path, suffix);
-    bool is_there = length > 0 && (size_t)length < sizeof name && stat(name, &file) == 0;
-    return is_there ? (uint64_t)file.st_size : 0;
+    int64_t bytes = path_size_beside(path, suffix);
+    return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
 void sqlite_counters(struct storage *storage, struct storage_counters *counters)

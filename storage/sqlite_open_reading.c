@@ -6,6 +6,7 @@
  * -wal holds something and the -shm is missing, nothing, since the file alone is not the whole store.
  */
 #include "storage/lock.h"
+#include "storage/path.h"
 #include "storage/schema.h"
 #include "storage/sqlite_reading.h"
 
@@ -20,10 +21,10 @@ enum manner { MANNER_ORDINARY, MANNER_IMMUTABLE, MANNER_REFUSED };
 
 static enum manner choose_manner(const char *path)
 {
-    int64_t wal = sqlite_size_beside(path, "-wal");
-    if (sqlite_size_beside(path, "-journal") > 0)
+    int64_t wal = path_size_beside(path, "-wal");
+    if (path_size_beside(path, "-journal") > 0)
         return MANNER_REFUSED;
-    if (wal >= 0 && sqlite_size_beside(path, "-shm") >= 0)
+    if (wal >= 0 && path_size_beside(path, "-shm") >= 0)
         return MANNER_ORDINARY;
     return wal > 0 ? MANNER_REFUSED : MANNER_IMMUTABLE;
 }
@@ -57,30 +58,15 @@ static int check_owner(const char *path, struct failure *failure)
                        path, holder.pid);
 }
 
-/* file:PATH?immutable=1 with what is special in a URI escaped; NULL: no memory. */
-static char *make_immutable_uri(const char *path)
-{
-    sqlite3_str *uri = sqlite3_str_new(NULL);
-    sqlite3_str_appendall(uri, "file:");
-    for (; *path; path++) {
-        if (strchr("%?#", *path))
-            sqlite3_str_appendf(uri, "%%%02X", (unsigned)(unsigned char)*path);
-        else
-            sqlite3_str_appendchar(uri, 1, *path);
-    }
-    sqlite3_str_appendall(uri, "?immutable=1");
-    return sqlite3_str_finish(uri);
-}
-
 static int open_connection(struct sqlite_store *store, bool immutable)
 {
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-    char *uri = immutable ? make_immutable_uri(store->path) : NULL;
+    char *uri = immutable ? path_make_uri(store->path, "?immutable=1") : NULL;
     if (immutable && !uri)
         return SQLITE_NOMEM;
     int rc =
         sqlite3_open_v2(immutable ? uri : store->path, &store->db, flags | (immutable ? SQLITE_OPEN_URI : 0), NULL);
-    sqlite3_free(uri);
+    free(uri);
     if (rc == SQLITE_OK)
         rc = sqlite_harden(store->db);
     if (rc == SQLITE_OK)
@@ -88,23 +74,13 @@ static int open_connection(struct sqlite_store *store, bool immutable)
     return rc;
 }
 
-static int read_number(sqlite3 *db, const char *sql, int64_t *number)
-{
-    sqlite3_stmt *statement;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    if (rc != SQLITE_OK)
-        return rc;
-    *number = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
-    return sqlite3_finalize(statement);
-}
-
 /* A file cut within its last page would open. */
 static int check_size(struct sqlite_store *store, struct failure *failure)
 {
     int64_t pages = 0, page_bytes = 0;
-    int rc = read_number(store->db, "PRAGMA page_count", &pages);
+    int rc = sqlite_query_number(store->db, "PRAGMA page_count", &pages);
     if (rc == SQLITE_OK)
-        rc = read_number(store->db, "PRAGMA page_size", &page_bytes);
+        rc = sqlite_query_number(store->db, "PRAGMA page_size", &page_bytes);
     if (rc != SQLITE_OK)
         return sqlite_fail(store->db, rc, store->path, failure);
     if (store->reading->watched.size < pages * page_bytes)

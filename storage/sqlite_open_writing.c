@@ -7,12 +7,12 @@
  */
 #include "proto/clock.h"
 #include "storage/file.h"
+#include "storage/path.h"
 #include "storage/sqlite_writing.h"
 #include "storage/upgrade.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,87 +21,17 @@
 
 /* ---- the path ---- */
 
-int sqlite_fail_errno(struct failure *failure, const char *path)
-{
-    int status = errno == ENOENT || errno == ENOTDIR                   ? STATUS_NOT_FOUND
-                 : errno == EACCES || errno == EROFS || errno == EPERM ? STATUS_READ_ONLY
-                 : errno == ENOSPC || errno == EDQUOT                  ? STATUS_STORAGE_FULL
-                 : errno == ENOMEM                                     ? STATUS_NO_MEMORY
-                                                                       : STATUS_IO_ERROR;
-    return failure_set(failure, status, "%s: %s", path, strerror(errno));
-}
-
-/* The folder of `path`, in `buffer`. */
-static const char *folder_of(const char *path, char buffer[PATH_MAX])
-{
-    snprintf(buffer, PATH_MAX, "%s", path);
-    return dirname(buffer);
-}
-
-void sqlite_sync_folder_of(const char *path)
-{
-    char folder[PATH_MAX];
-    int fd = open(folder_of(path, folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
-
-static int make_folder(const char *path, struct failure *failure)
-{
-    struct stat folder;
-    if (mkdir(path, 0700) == 0) {
-        sqlite_sync_folder_of(path);
-        return STATUS_OK;
-    }
-    int error = errno; /* READ_ONLY comes before "it exists" where nothing may be made */
-    if (error == EEXIST || stat(path, &folder) == 0)
-        return STATUS_OK;
-    errno = error;
-    return sqlite_fail_errno(failure, path);
-}
-
-/* Every missing folder of `path`, which is cut and mended on the way. */
-static int make_folders(char *path, struct failure *failure)
-{
-    int status = STATUS_OK;
-    for (char *slash = strchr(path + 1, '/'); status == STATUS_OK && slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        status = make_folder(path, failure);
-        *slash = '/';
-    }
-    return status;
-}
-
-/* The real path of a file that need not exist; its folder must. */
-static char *real_path(const char *path)
-{
-    char folder[PATH_MAX], *real = realpath(path, NULL);
-    if (real || errno != ENOENT)
-        return real;
-    char *real_folder = realpath(folder_of(path, folder), NULL);
-    if (!real_folder)
-        return NULL;
-    const char *slash = strrchr(path, '/');
-    if (asprintf(&real, "%s/%s", strcmp(real_folder, "/") == 0 ? "" : real_folder, slash ? slash + 1 : path) < 0)
-        real = NULL;
-    free(real_folder);
-    return real;
-}
-
 char *sqlite_make_path(const struct storage_options *options, struct failure *failure)
 {
-    char path[PATH_MAX];
-    if (strlen(options->path) >= sizeof path || options->path[0] == '\0') {
+    if (strlen(options->path) >= PATH_MAX || options->path[0] == '\0') {
         failure_set(failure, STATUS_INVALID_ARGUMENT, "the path of the database is empty or too long");
         return NULL;
     }
-    if (options->create && make_folders(strcpy(path, options->path), failure) != STATUS_OK)
+    if (options->create && path_make_folders(options->path, failure) != STATUS_OK)
         return NULL;
-    char *real = real_path(options->path);
+    char *real = path_real(options->path);
     if (!real)
-        sqlite_fail_errno(failure, options->path);
+        path_fail_errno(failure, "find", options->path);
     return real;
 }
 
@@ -111,9 +41,9 @@ static int create_file(const char *path, struct failure *failure)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* -wal and -shm inherit its mode */
     if (fd < 0)
-        return sqlite_fail_errno(failure, path);
+        return path_fail_errno(failure, "make", path);
     close(fd);
-    sqlite_sync_folder_of(path);
+    path_sync_folder(path, NULL);
     return STATUS_OK;
 }
 
@@ -121,11 +51,11 @@ static int create_file(const char *path, struct failure *failure)
 static int refuse_read_only(const char *path, struct failure *failure)
 {
     char copy[PATH_MAX];
-    const char *folder = folder_of(path, copy);
+    const char *folder = path_folder(path, copy);
     if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
-        return sqlite_fail_errno(failure, folder);
+        return path_fail_errno(failure, "write to", folder);
     if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
-        return sqlite_fail_errno(failure, path);
+        return path_fail_errno(failure, "write to", path);
     return STATUS_OK;
 }
 
@@ -236,23 +166,19 @@ static void resume_revision(struct sqlite_store *store, struct schema_meta *meta
     meta->revision = meta->revision_reserved;
 }
 
-static int first_number(sqlite3 *db, const char *sql, uint64_t *number)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
-        *number = (uint64_t)sqlite3_column_int64(statement, 0);
-    int finalized = sqlite3_finalize(statement);
-    return rc == SQLITE_OK ? finalized : rc;
-}
-
 static int load_bounds(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
-    int rc = first_number(store->db, "SELECT coalesce(min(sequence), 1) FROM session_log", &writing->log_first);
+    int64_t first = 0, last = 0, keys = 0;
+    int rc = sqlite_query_number(store->db, "SELECT coalesce(min(sequence), 1) FROM session_log", &first);
     if (rc == SQLITE_OK)
-        rc = first_number(store->db, "SELECT coalesce(max(sequence), 0) FROM session_log", &writing->log_last);
-    return rc == SQLITE_OK ? first_number(store->db, "SELECT count(*) FROM idempotency", &writing->keys) : rc;
+        rc = sqlite_query_number(store->db, "SELECT coalesce(max(sequence), 0) FROM session_log", &last);
+    if (rc == SQLITE_OK)
+        rc = sqlite_query_number(store->db, "SELECT count(*) FROM idempotency", &keys);
+    writing->log_first = (uint64_t)first;
+    writing->log_last = (uint64_t)last;
+    writing->keys = (uint64_t)keys;
+    return rc;
 }
 
 /* Inside the first transaction: *meta as it is to be. */

@@ -2,11 +2,10 @@
 #include "storage/sqlite_reading.h"
 
 #include "proto/clock.h"
+#include "storage/path.h"
 #include "storage/timetext.h"
 
 #include <assert.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -111,15 +110,6 @@ static bool is_same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-int64_t sqlite_size_beside(const char *path, const char *suffix)
-{
-    struct stat file;
-    char name[PATH_MAX + 16];
-    int size = snprintf(name, sizeof(name), "%s%s", path, suffix);
-    assert(size > 0 && (size_t)size < sizeof(name)); /* a real path */
-    return stat(name, &file) == 0 ? (int64_t)file.st_size : -1;
-}
-
 bool sqlite_is_unchanged(struct sqlite_store *store)
 {
     struct watched_file now;
@@ -129,7 +119,7 @@ bool sqlite_is_unchanged(struct sqlite_store *store)
     const struct watched_file *then = &store->reading->watched;
     return sqlite_watch(store->path, &now) && now.device == then->device && now.inode == then->inode &&
            now.size == then->size && is_same_time(now.modified, then->modified) &&
-           is_same_time(now.changed, then->changed) && sqlite_size_beside(store->path, "-wal") <= 0;
+           is_same_time(now.changed, then->changed) && path_size_beside(store->path, "-wal") <= 0;
 }
 
 int sqlite_read_begin(struct sqlite_store *store)

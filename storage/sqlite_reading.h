@@ -58,8 +58,6 @@ int sqlite_read_begin(struct sqlite_store *store);
 int sqlite_read_end(struct sqlite_store *store);
 /* Notes the file as it is now; false when it cannot be found. */
 bool sqlite_watch(const char *path, struct watched_file *watched);
-/* Size of the file PATH + suffix; -1: there is none. */
-int64_t sqlite_size_beside(const char *path, const char *suffix);
 
 /*
  * The row that a statement stands on, as an item of `kind`. Its columns are

@@ -4,6 +4,7 @@
 #include "storage/upgrade.h"
 #include "storage/file_internal.h"
 #include "storage/legacy.h"
+#include "storage/path.h"
 #include "storage/schema.h"
 #include "storage/sqlite.h"
 
@@ -41,7 +42,7 @@ static int run(const struct upgrade *upgrade, const char *sql)
 
 static int query(const struct upgrade *upgrade, const char *sql, int64_t *number)
 {
-    int rc = file_query_number(upgrade->db, sql, number);
+    int rc = sqlite_query_number(upgrade->db, sql, number);
     return rc == SQLITE_OK ? STATUS_OK : fail(upgrade, rc);
 }
 
@@ -89,7 +90,7 @@ static int choose_name(const struct upgrade *upgrade, char **name)
     for (unsigned number = 1; number < 1000; number++) {
         snprintf(suffix, sizeof suffix, number == 1 ? ".stigmer-v%lld.backup" : ".stigmer-v%lld.backup-%u",
                  (long long)upgrade->version, number);
-        *name = file_beside(upgrade->path, suffix);
+        *name = path_beside(upgrade->path, suffix);
         if (!*name)
             return failure_set(upgrade->failure, STATUS_NO_MEMORY, "out of memory");
         if (lstat(*name, &entry) != 0 && errno == ENOENT)
@@ -113,13 +114,13 @@ static int copy_to(const struct upgrade *upgrade, const char *unfinished, const 
         unlink(unfinished);
         return failure_set(upgrade->failure, STATUS_IO_ERROR, "%s: cannot get its name: %s", name, strerror(errno));
     }
-    return file_sync_folder(name, upgrade->failure);
+    return path_sync_folder(name, upgrade->failure);
 }
 
 static int make_backup(const struct upgrade *upgrade)
 {
     char *name = NULL;
-    char *unfinished = file_beside(upgrade->path, ".stigmer-backup-unfinished");
+    char *unfinished = path_beside(upgrade->path, ".stigmer-backup-unfinished");
     int status =
         unfinished ? choose_name(upgrade, &name) : failure_set(upgrade->failure, STATUS_NO_MEMORY, "out of memory");
 
@@ -206,7 +207,7 @@ static int store_meta(const struct upgrade *upgrade)
 static void tell_malformed(const struct upgrade *upgrade)
 {
     int64_t left = 0;
-    int rc = file_query_number(
+    int rc = sqlite_query_number(
         upgrade->db, "SELECT count(*) FROM resources WHERE substr(id, 1, length(kind) + 7) = kind || '_audit/'", &left);
 
     if (rc == SQLITE_OK && left > 0)
