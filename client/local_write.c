@@ -242,13 +242,14 @@ static void run_backup(struct local_writes *writes)
     struct call *call = call_list_first(&writes->backups);
     struct failure failure = {.status = STATUS_OK};
     struct reply reply = {.status = STATUS_OK};
-    bool done = false;
+    bool done = false, hurried;
 
     if (!call)
         return;
     call->pinned = true;
+    hurried = call->hurried;
     pthread_mutex_unlock(writes->lane.mutex);
-    if (call->hurried) {
+    if (hurried) {
         if (writes->backup)
             writer_storage(writes->writer)->ops->backup_close(&writes->backup);
         reply.status = STATUS_CANCELLED;
