@@ -160,6 +160,17 @@ static int write_all_kinds(struct export *export)
     return code;
 }
 
+/* A kind that is named twice is written once, or no import would take the file. */
+static bool was_named(const struct input *input, int at)
+{
+    for (int i = 0; i < at; i++) {
+        if (strcmp(input->kinds[i], input->kinds[at]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int write_everything(struct export *export, const struct input *input)
 {
     int code = write_header(export);
@@ -167,7 +178,7 @@ static int write_everything(struct export *export, const struct input *input)
         code = write_all_kinds(export);
     }
     for (int i = 0; code == CLI_OK && i < input->kind_count; i++) {
-        code = write_kind(export, stigstore_text(input->kinds[i]));
+        code = was_named(input, i) ? CLI_OK : write_kind(export, stigstore_text(input->kinds[i]));
     }
     return code ? code : write_end(export);
 }

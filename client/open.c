@@ -266,6 +266,8 @@ static int open_default(struct stigstore *store, const struct open_options *opti
 {
     char notice[512], endpoint[160];
     char *path = locate_default_database(notice, sizeof(notice), failure);
+    int64_t until_ns = clock_deadline_ns(options->open_timeout_ms);
+    struct open_options rest = *options;
     int status = STATUS_END;
 
     if (!path)
@@ -282,7 +284,8 @@ static int open_default(struct stigstore *store, const struct open_options *opti
     if (status == STATUS_END) {
         if (notice[0])
             log_line(&caller_log, LOG_LEVEL_NOTICE, "%s", notice);
-        status = open_path(store, path, options, failure);
+        rest.open_timeout_ms = (uint32_t)clock_ms_until(until_ns, INT32_MAX);
+        status = open_path(store, path, &rest, failure);
     }
     free(path);
     return status;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static char *folder, *database, *home;
@@ -252,7 +253,55 @@ static void a_full_or_closed_output_is_told_once_or_not_at_all(void **state)
     free(large);
 }
 
+static void a_kind_named_twice_is_exported_once(void **state)
+{
+    (void)state;
+    put("a", "x");
+    char *file = folder_path(folder, "file"), *other = folder_path(folder, "other.sqlite");
+    expect(RUN("export", file, "k", "k", "--store", database), 0, "");
+    expect(RUN("import", file, "--store", other), 0, "");
+    free(file);
+    free(other);
+}
+
 /* ---- the default store ---- */
+
+static pid_t serve_default_store(void)
+{
+    int ready[2];
+    char number[16], line[8];
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    snprintf(number, sizeof(number), "%d", ready[1]);
+    const char *arguments[] = {"stigstore", "serve", "--ready-fd", number, NULL};
+    pid_t pid = process_start(arguments, -1, -2, ready[1]);
+    close(ready[1]);
+    assert_true(read(ready[0], line, sizeof(line)) > 0);
+    close(ready[0]);
+    return pid;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void a_service_that_hangs_costs_the_timeout_once(void **state)
+{
+    (void)state;
+    pid_t pid = serve_default_store(), broker;
+    const char *arguments[] = {"stigstore", "put", "k", "a", NULL};
+    expect(process_run(arguments, "x", 1), 0, "");
+    assert_int_equal(process_children(pid, "stigstore-broker", &broker, 1), 1);
+    kill(broker, SIGSTOP);
+    int64_t begin_ms = now_ms();
+    expect(RUN("get", "k", "a", "--timeout", "1.5"), 0, ""); /* out of the file */
+    assert_in_range(now_ms() - begin_ms, 1400, 2600);
+    kill(broker, SIGCONT);
+    kill(pid, SIGTERM);
+    assert_int_equal(process_join(pid), 0);
+}
 
 static void a_damaged_or_lost_default_store_can_be_restored(void **state)
 {
@@ -365,6 +414,8 @@ int main(void)
         WITH_FOLDER(all_forms_of_a_resource_go_into_the_file),
         WITH_FOLDER(a_device_stays_one),
         WITH_FOLDER(a_full_or_closed_output_is_told_once_or_not_at_all),
+        WITH_FOLDER(a_kind_named_twice_is_exported_once),
+        WITH_FOLDER(a_service_that_hangs_costs_the_timeout_once),
         WITH_FOLDER(a_damaged_or_lost_default_store_can_be_restored),
         WITH_FOLDER(status_is_well_only_while_a_service_answers),
         WITH_FOLDER(status_shows_nobody_of_a_service_that_was_killed),
