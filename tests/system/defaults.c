@@ -241,10 +241,13 @@ static void the_default_service_is_attached_to(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_HOME(a_new_one_is_made_in_the_home), WITH_HOME(stigmers_own_database_is_used_where_it_is),
-        WITH_HOME(ours_comes_before_stigmers),    WITH_HOME(a_badgerdb_folder_is_named_in_one_notice_and_left_alone),
+        WITH_HOME(a_new_one_is_made_in_the_home),
+        WITH_HOME(stigmers_own_database_is_used_where_it_is),
+        WITH_HOME(ours_comes_before_stigmers),
+        WITH_HOME(a_badgerdb_folder_is_named_in_one_notice_and_left_alone),
         WITH_HOME(notices_go_to_the_log_hook),
-        WITH_HOME(the_environment_names_another), WITH_HOME(the_default_service_is_attached_to),
+        WITH_HOME(the_environment_names_another),
+        WITH_HOME(the_default_service_is_attached_to),
     };
     return cmocka_run_group_tests_name("the default store", tests, NULL, NULL);
 }
