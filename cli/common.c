@@ -182,6 +182,11 @@ int cli_report_status(enum cli_access access, int status, uint32_t flags, const 
 
 int cli_report(enum cli_access access, const stigstore_result *result)
 {
+    if (result->status == STIGSTORE_CONFLICT && result->revision) {
+        char message[320];
+        snprintf(message, sizeof(message), "%.256s: %" PRIu64, result->message, result->revision);
+        return cli_report_status(access, result->status, result->flags, message);
+    }
     return cli_report_status(access, result->status, result->flags, result->message);
 }
 

@@ -120,6 +120,15 @@ static void common_options_stand_before_or_behind_the_verb(void **state)
     expect(RUN("audit", "list", "k", "a", "--limit", "0", "--store", database), 2, "--limit");
 }
 
+static void a_conflict_names_the_revision(void **state)
+{
+    (void)state;
+    put("a", "x");
+    put("a", "y");
+    put("b", "z");
+    expect(RUN("delete", "k", "a", "--if-revision", "1", "--store", database), 3, "revision is the current one: 2;");
+}
+
 /* ---- what goes in ---- */
 
 /* Of the programs started from here on; sanitizers reserve more than any bound. */
@@ -409,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(what_is_wrong_with_a_line_is_told_in_one),
         WITH_FOLDER(common_options_stand_before_or_behind_the_verb),
+        WITH_FOLDER(a_conflict_names_the_revision),
         WITH_FOLDER(what_no_store_takes_is_not_read),
         WITH_FOLDER(a_file_is_replaced_as_a_whole),
         WITH_FOLDER(all_forms_of_a_resource_go_into_the_file),
