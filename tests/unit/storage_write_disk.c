@@ -239,10 +239,12 @@ struct busy_readers {
 static void *read_back_to_back(void *argument)
 {
     struct busy_readers *busy = argument;
-    const struct timespec length = {.tv_nsec = 5 * NS_PER_MS};
     for (int i = 0; !atomic_load(&busy->stop); i++) {
-        sqlite3_exec(busy->readers[i % 2], "BEGIN; SELECT count(*) FROM resources", NULL, NULL, NULL);
-        nanosleep(&length, NULL);
+        int64_t end_ns = clock_boot_ns() + 5 * NS_PER_MS;
+        sqlite3_exec(busy->readers[i % 2], "BEGIN", NULL, NULL, NULL);
+        do
+            sqlite3_exec(busy->readers[i % 2], "SELECT count(*) FROM resources", NULL, NULL, NULL);
+        while (clock_boot_ns() < end_ns);
         if (i)
             sqlite3_exec(busy->readers[(i + 1) % 2], "COMMIT", NULL, NULL, NULL);
     }
@@ -257,12 +259,18 @@ static void test_the_wal_stays_short_under_busy_readers(void **state)
     for (int i = 0; i < 2; i++) /* not by the VFS of faults, which is the writer's alone */
         assert_int_equal(sqlite3_open_v2(store->path, &busy.readers[i], SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
     assert_int_equal(pthread_create(&thread, NULL, read_back_to_back, &busy), 0);
-    save_much(store, 120);
+    /* Until it has been reset and trimmed once; a busy machine may need more than one try. Without that it only grows. */
+    int64_t end_ns = clock_boot_ns() + 30 * NS_PER_S;
+    size_t written = 0;
+    do {
+        save_much(store, 20);
+        written += 20 * 512 * KIB;
+    } while ((written < 30 * MIB || (size_t)wal_bytes(store) > written / 2) && clock_boot_ns() < end_ns);
     atomic_store(&busy.stop, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(sqlite3_close(busy.readers[i]), SQLITE_OK);
-    assert_true(wal_bytes(store) < 30 * MIB); /* of the 60 written */
+    assert_true((size_t)wal_bytes(store) <= written / 2);
 }
 
 /* ---- a disk that is really full ---- */
