@@ -129,13 +129,16 @@ static bool make_steps_smaller(struct writer *writer, int status)
     return true;
 }
 
-/* It was alone and fails: that is its answer, and its number stays unsettled. */
+/* It was alone and fails: that is its answer, and its number stays unsettled. It was rolled back, but not the steps that
+ * a ranged delete made before. */
 static void fail_alone(struct writer *writer, int status)
 {
     const struct writer_item *item = &writer->items[0];
+    bool is_ranged = operation_is_ranged_delete(item->message->requests[item->index].operation);
     struct reply *reply = &item->message->replies[item->index];
 
     *reply = (struct reply){.status = status, .count = item->message->step.count};
+    reply->flags = is_ranged ? 0 : REPLY_NOT_APPLIED;
     reply->retry_after_ms = status == STATUS_STORAGE_FULL ? 1000 : 100;
     item->message->step.active = false;
     item->message->step.count = 0;

@@ -73,6 +73,7 @@ static void test_a_failing_request_fails_alone(void **state)
     run_all(f, messages, 2);
     assert_int_equal(messages[0]->replies[0].status, STATUS_OK);
     assert_int_equal(messages[0]->replies[1].status, STATUS_NO_MEMORY);
+    assert_true(messages[0]->replies[1].flags & REPLY_NOT_APPLIED);
     assert_true(messages[0]->replies[1].retry_after_ms > 0);
     assert_int_equal(messages[0]->replies[2].status, STATUS_OUT_OF_ORDER);
     assert_int_equal(messages[0]->replies[2].number, 2);
