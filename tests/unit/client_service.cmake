@@ -1,5 +1,7 @@
 # The client library beside a real service.
 if(TARGET client_full AND TARGET test_support)
-  stigstore_test(client_service_test SYSTEM SOURCES ${CMAKE_CURRENT_LIST_DIR}/client_service.c
-    LIBRARIES client_full test_support TIMEOUT 120)
+  foreach(name client_service client_service_queue)
+    stigstore_test(${name}_test SYSTEM SOURCES ${CMAKE_CURRENT_LIST_DIR}/${name}.c
+      LIBRARIES client_full test_support TIMEOUT 120)
+  endforeach()
 endif()
