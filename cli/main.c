@@ -45,8 +45,8 @@ static char *help_text(int key, const char *text, void *input)
     for (const struct cli_verb *verb = cli_verbs; verb->name; verb++) {
         fprintf(memory, "  %-9s %s\n", verb->name, verb->summary);
     }
-    fputs("\nExit codes: 0 done; 1 not found; 2 usage; 3 conflict; 4 try again later; 5 failed;\n"
-          "6 not known whether it was applied (retry with the same idempotency key).",
+    fputs("\nExit codes: 0 done; 1 not found; 2 usage; 3 conflict; 4 try again later;\n"
+          "5 failed; 6 not known whether it was applied\n(retry with the same idempotency key).",
           memory);
     return fclose(memory) ? NULL : out;
 }
