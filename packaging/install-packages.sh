@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|run ...
+# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|run|bench ...
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libprotobuf-c-dev
        protobuf-c-compiler protobuf-compiler libjansson-dev libmd-dev libsodium-dev"
 tests="libcmocka-dev g++ sqlite3 procps"
 sanitize="clang libclang-rt-14-dev llvm"
+bench="redis-server redis-tools etcd-server etcd-client gnuplot-nox jq procps"
 run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libsodium23 protobuf-compiler"
 
 wanted=()
@@ -15,7 +16,8 @@ for group in "$@"; do
     test) wanted+=($tests) ;;
     sanitize) wanted+=($sanitize) ;;
     run) wanted+=($run) ;;
-    *) echo "usage: $0 build|test|sanitize|run ..." >&2; exit 2 ;;
+    bench) wanted+=($bench) ;;
+    *) echo "usage: $0 build|test|sanitize|run|bench ..." >&2; exit 2 ;;
   esac
 done
 

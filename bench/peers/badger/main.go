@@ -50,4 +50,5 @@ func main() {
 		load.Must(fmt.Errorf("no mode %q", options.Mode))
 	}
 	load.Must(db.Close())
+	load.End(options)
 }

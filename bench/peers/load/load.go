@@ -83,7 +83,7 @@ func (w *Worker) Value() []byte {
 	return w.value
 }
 
-// Run calls operation from all goroutines until the time is up, prints one line of JSON, and removes the folder.
+// Run calls operation from all goroutines until the time is up, and prints one line of JSON.
 func Run(options *Options, operation func(worker *Worker, key int) error) {
 	var group sync.WaitGroup
 	latencies := make([][]int64, options.Threads)
@@ -105,8 +105,10 @@ func Run(options *Options, operation func(worker *Worker, key int) error) {
 	}
 	group.Wait()
 	report(slices.Concat(latencies...), time.Since(begin).Seconds())
-	os.RemoveAll(options.Folder)
 }
+
+// End removes the folder, once what lies in it is closed.
+func End(options *Options) { os.RemoveAll(options.Folder) }
 
 func report(latencies []int64, seconds float64) {
 	slices.Sort(latencies)

@@ -115,4 +115,5 @@ func main() {
 	}
 	load.Run(options, operation)
 	load.Must(store.db.Close())
+	load.End(options)
 }
