@@ -140,7 +140,7 @@ static void take_answer(struct remote *remote, struct envelope *envelope, const 
     envelope->bytes = size;
     if (envelope->status == STATUS_OK)
         envelope->status = status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
-    if (status == STATUS_NO_MEMORY && is_write) { /* ours: the answer is lost, not the outcome, and may be asked for again */
+    if (status == STATUS_NO_MEMORY && is_write) { /* ours: the answer is lost, and is asked for again */
         envelope->status = STATUS_UNAVAILABLE;
         envelope->attempt += envelope->attempt == 0;
     }
