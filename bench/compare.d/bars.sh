@@ -216,7 +216,7 @@ idle_share() {
   for i in "${!pids[@]}"; do
     share=$(awk -v t=$(($(ticks_of "${pids[i]}") - before[i])) -v hz="$(getconf CLK_TCK)" -v s="$idle_seconds" \
       'BEGIN { print 100 * t / hz / s }')
-    most=$(awk -v a="$most" -v b="$share" 'BEGIN { print a > b ? a : b }')
+    most=$(awk -v a="$most" -v b="$share" 'BEGIN { print (a > b ? a : b) }')
   done
   verdict M1 "percent of a core by the busiest of an idle service" '<=' 0.1 "$most $most $most"
 }
