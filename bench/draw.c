@@ -37,9 +37,8 @@ uint64_t draw_below(struct draw *draw, uint64_t below)
 struct zipf zipf_of(uint64_t count)
 {
     double zeta = 0;
-    for (uint64_t i = 1; i <= count; i++) {
+    for (uint64_t i = 1; i <= count; i++)
         zeta += 1 / pow((double)i, zipf_theta);
-    }
     double half = pow(0.5, zipf_theta);
     return (struct zipf){
         .count = count,
@@ -53,12 +52,10 @@ struct zipf zipf_of(uint64_t count)
 uint64_t zipf_next(const struct zipf *zipf, struct draw *draw)
 {
     double uniform = (double)(draw_next(draw) >> 11) * 0x1p-53, at = uniform * zipf->zeta;
-    if (at < 1 || zipf->count < 2) {
+    if (at < 1 || zipf->count < 2)
         return 0;
-    }
-    if (at < 1 + zipf->half || zipf->count < 3) {
+    if (at < 1 + zipf->half || zipf->count < 3)
         return 1;
-    }
     uint64_t rank = (uint64_t)((double)zipf->count * pow(zipf->eta * uniform - zipf->eta + 1, zipf->alpha));
     return rank < zipf->count ? rank : zipf->count - 1;
 }

@@ -7,18 +7,16 @@
 
 static unsigned bucket_of(uint64_t ns)
 {
-    if (ns < (1u << HISTOGRAM_CUT_BITS)) {
+    if (ns < (1u << HISTOGRAM_CUT_BITS))
         return (unsigned)ns;
-    }
     unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - HISTOGRAM_CUT_BITS;
     return ((shift + 1) << HISTOGRAM_CUT_BITS) + (unsigned)((ns >> shift) - (1u << HISTOGRAM_CUT_BITS));
 }
 
 static uint64_t upper_end(unsigned bucket)
 {
-    if (bucket < (1u << HISTOGRAM_CUT_BITS)) {
+    if (bucket < (1u << HISTOGRAM_CUT_BITS))
         return bucket;
-    }
     unsigned shift = (bucket >> HISTOGRAM_CUT_BITS) - 1;
     uint64_t within = (bucket & ((1u << HISTOGRAM_CUT_BITS) - 1)) + (1u << HISTOGRAM_CUT_BITS);
     return ((within + 1) << shift) - 1;
@@ -36,9 +34,8 @@ void histogram_add(struct histogram *to, const struct histogram *from)
 {
     to->count += from->count;
     to->most_ns = from->most_ns > to->most_ns ? from->most_ns : to->most_ns;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
         to->buckets[i] += from->buckets[i];
-    }
 }
 
 int64_t histogram_percentile_ns(const struct histogram *histogram, double percent)

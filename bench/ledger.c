@@ -26,9 +26,8 @@ struct ledger {
 struct ledger *ledger_new(uint64_t keys)
 {
     struct ledger *ledger = keys && keys < SIZE_MAX / sizeof(struct row) ? malloc(sizeof(*ledger)) : NULL;
-    if (!ledger) {
+    if (!ledger)
         return NULL;
-    }
     ledger->keys = keys;
     ledger->rows = mmap(NULL, keys * sizeof(struct row), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -36,21 +35,18 @@ struct ledger *ledger_new(uint64_t keys)
         free(ledger);
         return NULL;
     }
-    for (unsigned i = 0; i < STRIPES; i++) {
+    for (unsigned i = 0; i < STRIPES; i++)
         pthread_mutex_init(&ledger->stripes[i], NULL);
-    }
     return ledger;
 }
 
 void ledger_free(struct ledger **ledger)
 {
-    if (!*ledger) {
+    if (!*ledger)
         return;
-    }
     munmap((*ledger)->rows, (*ledger)->keys * sizeof(struct row));
-    for (unsigned i = 0; i < STRIPES; i++) {
+    for (unsigned i = 0; i < STRIPES; i++)
         pthread_mutex_destroy(&(*ledger)->stripes[i]);
-    }
     free(*ledger);
     *ledger = NULL;
 }

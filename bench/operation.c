@@ -17,9 +17,8 @@ stigstore_bytes operation_id(const struct bench *bench, uint64_t key, char out[V
     enum { PREFIX = 5, DIGITS = 12 };
     bool is_victim = bench->workload->deletes && key < bench->keys;
     memcpy(out, is_victim ? operation_victims : "here-", PREFIX);
-    for (size_t i = DIGITS; i > 0; i--, key /= 10) {
+    for (size_t i = DIGITS; i > 0; i--, key /= 10)
         out[PREFIX + i - 1] = (char)('0' + key % 10);
-    }
     return (stigstore_bytes){out, PREFIX + DIGITS};
 }
 
@@ -78,9 +77,8 @@ static enum action choose_action(struct worker *worker)
 {
     uint64_t at = draw_below(&worker->draw, 100);
     for (unsigned i = 0; i < ACTION_COUNT; i++) {
-        if (at < worker->phase->mix->percent[i]) {
+        if (at < worker->phase->mix->percent[i])
             return (enum action)i;
-        }
         at -= worker->phase->mix->percent[i];
     }
     return ACTION_PUT;
@@ -90,9 +88,8 @@ static uint64_t claim_new_key(struct worker *worker)
 {
     struct bench *bench = worker->bench;
     uint64_t key = atomic_fetch_add_explicit(&bench->next_key, 1, memory_order_relaxed);
-    if (key < ledger_keys(bench->ledger)) {
+    if (key < ledger_keys(bench->ledger))
         return key;
-    }
     atomic_fetch_sub_explicit(&bench->next_key, 1, memory_order_relaxed);
     return choose_key(worker);
 }
@@ -227,11 +224,10 @@ void operation_begin(struct worker *worker, struct task *operation, uint64_t num
     operation->rows = 0;
     operation->streams = operation->changed = false;
     operation->action = choose_action(worker);
-    if (is_load) {
+    if (is_load)
         take_key(worker, operation, worker->phase->first_key + number);
-    } else {
+    else
         take_key(worker, operation, operation->action == ACTION_INSERT ? claim_new_key(worker) : choose_key(worker));
-    }
     make_request(worker, operation);
 }
 
@@ -255,11 +251,10 @@ static void judge_row(struct worker *worker, struct task *operation, const stigs
                       uint64_t seen)
 {
     struct value_head head;
-    if (!is_content(worker->bench, item->data, &head) || head.key != key) {
+    if (!is_content(worker->bench, item->data, &head) || head.key != key)
         wrong(worker, operation, "the value is not one that was put there");
-    } else if (item->revision < seen) {
+    else if (item->revision < seen)
         wrong(worker, operation, "an older value than the one acknowledged before");
-    }
 }
 
 /* The second half of a CHANGE: what was read, changed, on condition that it still is what was read. */
@@ -292,9 +287,8 @@ static void judge_listed(struct worker *worker, struct task *operation, const st
     size_t size = strlen(operation->last_id);
     size_t common = item->id.size < size ? item->id.size : size;
     int order = memcmp(item->id.data, operation->last_id, common);
-    if (!is_content(worker->bench, item->data, &head) || order < 0 || (order == 0 && item->id.size <= size)) {
+    if (!is_content(worker->bench, item->data, &head) || order < 0 || (order == 0 && item->id.size <= size))
         wrong(worker, operation, "a list came with rows that are not ours or out of order");
-    }
     if (item->id.size < VALUE_ID_BYTES) {
         memcpy(operation->last_id, item->id.data, item->id.size);
         operation->last_id[item->id.size] = '\0';
@@ -306,9 +300,8 @@ static void judge_version(struct worker *worker, struct task *operation, const s
     bool by_hash = operation->action == ACTION_AUDIT_BY_HASH;
     stigstore_bytes asked = by_hash ? operation->request.hash : operation->request.tag;
     stigstore_bytes got = by_hash ? item->hash : item->tag;
-    if (got.size != asked.size || memcmp(got.data, asked.data, got.size) != 0) {
+    if (got.size != asked.size || memcmp(got.data, asked.data, got.size) != 0)
         wrong(worker, operation, "another version than the one asked for");
-    }
     judge_row(worker, operation, item, operation->key, operation->seen);
 }
 
@@ -329,11 +322,10 @@ void operation_items(struct worker *worker, struct task *operation, const stigst
             judge_version(worker, operation, &items[i]);
             break;
         case ACTION_GET:
-            if (operation->request.part_count && items[i].status == STIGSTORE_OK) {
+            if (operation->request.part_count && items[i].status == STIGSTORE_OK)
                 judge_row(worker, operation, &items[i], operation->part_keys[at % worker->bench->options.batch], 0);
-            } else if (!operation->request.part_count) {
+            else if (!operation->request.part_count)
                 judge_row(worker, operation, &items[i], operation->key, operation->seen);
-            }
             break;
         default:
             break;
@@ -349,16 +341,14 @@ static bool is_mutation(const struct task *operation)
 static void book_failure(struct worker *worker, struct task *operation, const struct outcome *outcome)
 {
     if (outcome->status == STIGSTORE_NOT_FOUND && !is_mutation(operation)) {
-        if (operation->seen) {
+        if (operation->seen)
             wrong(worker, operation, "it is not there, though it was acknowledged");
-        }
         return;
     }
     bool open = is_mutation(operation) && !(outcome->flags & STIGSTORE_NOT_APPLIED) &&
                 stigstore_status_applied(outcome->status) == STIGSTORE_APPLIED_MAYBE;
-    if (open) {
+    if (open)
         ledger_doubt(worker->bench->ledger, operation->key);
-    }
     worker->tally.failed++;
     worker_complain(worker, "%s: %s", stigstore_status_name(outcome->status),
                     outcome->message && *outcome->message ? outcome->message : stigstore_status_text(outcome->status));
@@ -379,16 +369,14 @@ bool operation_end(struct worker *worker, struct task *operation, const struct o
         operation->changed = false;
         return false;
     }
-    if (is_mutation(operation) && !outcome->revision) {
+    if (is_mutation(operation) && !outcome->revision)
         wrong(worker, operation, "a mutation that took no revision");
-    }
     if (is_mutation(operation)) {
         ledger_acknowledge(worker->bench->ledger, operation->key, outcome->revision, operation->stamp);
         worker->tally.acknowledged++;
     }
-    if (operation->action == ACTION_LIST && operation->rows != worker->bench->keys) {
+    if (operation->action == ACTION_LIST && operation->rows != worker->bench->keys)
         wrong(worker, operation, "a list with another number of rows than there are");
-    }
     worker->tally.rows += operation->rows;
     return true;
 }

@@ -27,9 +27,8 @@ static bool set_key(void *socket, int option, const char *text, const char *name
     char key[KEY_CHARS + 1] = "";
     const char *at = name ? strstr(text, name) : NULL;
     at = name ? (at ? strchr(at, '"') : NULL) : text;
-    if (!at || strlen(at + (name != NULL)) < KEY_CHARS) {
+    if (!at || strlen(at + (name != NULL)) < KEY_CHARS)
         return false;
-    }
     memcpy(key, at + (name != NULL), KEY_CHARS);
     return zmq_setsockopt(socket, option, key, sizeof(key)) == 0;
 }
@@ -39,9 +38,8 @@ static bool set_keys(void *socket, const char *server_key, const char *key_file)
     char text[4096] = "";
     FILE *file = key_file ? fopen(key_file, "re") : NULL;
     size_t got = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
-    if (file) {
+    if (file)
         fclose(file);
-    }
     bool done = got > 0 && set_key(socket, ZMQ_CURVE_SERVERKEY, server_key, NULL) &&
                 set_key(socket, ZMQ_CURVE_PUBLICKEY, text, "public-key") &&
                 set_key(socket, ZMQ_CURVE_SECRETKEY, text, "secret-key");
@@ -74,9 +72,8 @@ static bool wait_for_welcome(struct raw_link *link, int64_t until_ns)
         }
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec * NS_PER_S + now.tv_nsec >= until_ns) {
+        if (now.tv_sec * NS_PER_S + now.tv_nsec >= until_ns)
             return false;
-        }
         raw_link_wait(link, until_ns);
     }
     return true;
@@ -104,15 +101,12 @@ fail:
 
 void raw_link_free(struct raw_link **link)
 {
-    if (!*link) {
+    if (!*link)
         return;
-    }
-    if ((*link)->socket) {
+    if ((*link)->socket)
         zmq_close((*link)->socket);
-    }
-    if ((*link)->context) {
+    if ((*link)->context)
         zmq_ctx_term((*link)->context);
-    }
     free(*link);
     *link = NULL;
 }
@@ -169,9 +163,8 @@ void raw_link_wait(struct raw_link *link, int64_t until_ns)
     size_t events_size = sizeof(events), fd_size = sizeof(fd);
     /* The descriptor tells of changes only: asking for the events first is what arms it. */
     if (zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &events_size) != 0 || (events & ZMQ_POLLIN) ||
-        zmq_getsockopt(link->socket, ZMQ_FD, &fd, &fd_size) != 0) {
+        zmq_getsockopt(link->socket, ZMQ_FD, &fd, &fd_size) != 0)
         return;
-    }
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t left_ns = until_ns - (now.tv_sec * NS_PER_S + now.tv_nsec);
     left_ns = left_ns > WAIT_MOST_MS * NS_PER_MS ? WAIT_MOST_MS * NS_PER_MS : left_ns;

@@ -63,19 +63,16 @@ bool raw_send_requests(struct raw *raw, struct envelope *envelope, const struct 
 {
     arena_reset(raw->arena);
     struct request *requests = arena_calloc(raw->arena, count, sizeof(*requests));
-    for (size_t i = 0; requests && i < count; i++) {
+    for (size_t i = 0; requests && i < count; i++)
         requests[i] = wire_request(&operations[i]->request, envelope->deadline_ns);
-    }
     *bytes = requests ? body_requests_size(session, requests, count, envelope->deadline_ns) : 0;
     void *body = requests ? arena_alloc(raw->arena, *bytes) : NULL;
-    if (!body) {
+    if (!body)
         return false;
-    }
     body_encode_requests(session, requests, count, envelope->deadline_ns, body);
     envelope->count = (uint32_t)count;
-    if (!raw_link_send(raw->link, envelope, body, *bytes)) {
+    if (!raw_link_send(raw->link, envelope, body, *bytes))
         return false;
-    }
     raw->in_flight_bytes += *bytes;
     return true;
 }
@@ -91,9 +88,8 @@ size_t raw_run(const struct raw *raw, const struct raw_line *line, size_t *bytes
     *bytes = 0;
     while (count < line->count && count < raw->batch) {
         size_t more = weight(raw_line_at(line, count));
-        if (count && *bytes + more > RUN_BYTES) {
+        if (count && *bytes + more > RUN_BYTES)
             break;
-        }
         *bytes += more;
         count++;
     }
@@ -127,9 +123,8 @@ bool raw_session_is_idle(const struct raw *raw)
 static bool has_leave(struct raw *raw, size_t bytes)
 {
     const struct hello *hello = raw_link_hello(raw->link);
-    if (bytes <= hello->uncredited_bytes - KIB || raw->credit_bytes >= bytes) {
+    if (bytes <= hello->uncredited_bytes - KIB || raw->credit_bytes >= bytes)
         return true;
-    }
     if (!raw->credit_asked) {
         struct envelope envelope = envelope_make(MESSAGE_CREDIT, clock_deadline_ns(raw->timeout_ms));
         envelope.first = raw->next_write;
@@ -152,9 +147,8 @@ static bool send_run(struct raw *raw, uint64_t first, struct task *const *operat
     raw->unanswered++;
     slot_of(raw, first)->message_count = (uint32_t)count;
     slot_of(raw, first)->message_bytes = bytes;
-    if (bytes > raw_link_hello(raw->link)->uncredited_bytes) {
+    if (bytes > raw_link_hello(raw->link)->uncredited_bytes)
         raw->credit_bytes = 0;
-    }
     return true;
 }
 
@@ -163,9 +157,8 @@ static void send_again(struct raw *raw)
 {
     for (uint64_t number = raw->session.floor; number < raw->next_write; number++) {
         struct task *operation = slot_of(raw, number)->operation;
-        if (operation && !send_run(raw, number, &operation, 1)) {
+        if (operation && !send_run(raw, number, &operation, 1))
             return;
-        }
     }
     raw->again = false;
 }
@@ -176,17 +169,15 @@ void raw_session_send(struct raw *raw)
     if (raw->again) {
         size_t bytes =
             raw->session.floor < raw->next_write ? weight(slot_of(raw, raw->session.floor)->operation) + KIB : 0;
-        if (raw->unanswered == 0 && bench_now_ns() >= raw->hold_ns && has_leave(raw, bytes)) {
+        if (raw->unanswered == 0 && bench_now_ns() >= raw->hold_ns && has_leave(raw, bytes))
             send_again(raw);
-        }
         return;
     }
     while (raw->writes.count && !raw->broken && bench_now_ns() >= raw->hold_ns) {
         size_t bytes = 0, count = raw_run(raw, &raw->writes, &bytes);
         bool fits = raw->next_write + count - raw->session.floor < LIMIT_SESSION_WINDOW;
-        if (!fits || !raw_has_room(raw, bytes) || !has_leave(raw, bytes)) {
+        if (!fits || !raw_has_room(raw, bytes) || !has_leave(raw, bytes))
             return;
-        }
         uint64_t first = raw->next_write;
         for (size_t i = 0; i < count; i++) {
             operations[i] = raw_line_at(&raw->writes, i);
@@ -208,20 +199,17 @@ static void settle(struct worker *worker, struct raw *raw, uint64_t number, cons
 {
     struct task *operation = slot_of(raw, number)->operation;
     slot_of(raw, number)->operation = NULL;
-    while (raw->session.floor < raw->next_write && !slot_of(raw, raw->session.floor)->operation) {
+    while (raw->session.floor < raw->next_write && !slot_of(raw, raw->session.floor)->operation)
         raw->session.floor++;
-    }
     raw->retries = 0;
-    if (!worker_answered(worker, operation, outcome)) { /* a condition did not hold: read again */
+    if (!worker_answered(worker, operation, outcome)) /* a condition did not hold: read again */
         worker->way->start(worker, operation);
-    }
 }
 
 static void take_outcome(struct worker *worker, struct raw *raw, uint64_t number, int status, const struct reply *reply)
 {
-    if (number < raw->session.floor || number >= raw->next_write || !slot_of(raw, number)->operation) {
+    if (number < raw->session.floor || number >= raw->next_write || !slot_of(raw, number)->operation)
         return; /* settled by an earlier copy */
-    }
     if (status_is_deterministic(status)) {
         struct outcome outcome = {.status = status};
         if (reply) {
@@ -242,26 +230,22 @@ void raw_session_reply(struct worker *worker, struct raw *raw, const struct enve
                        const struct reply *replies, size_t count)
 {
     uint64_t first = envelope->first;
-    if (first < raw->session.floor && first + LIMIT_SESSION_WINDOW <= raw->next_write) {
+    if (first < raw->session.floor && first + LIMIT_SESSION_WINDOW <= raw->next_write)
         return;
-    }
     struct raw_slot *slot = slot_of(raw, first);
     raw->unanswered -= raw->unanswered > 0;
     raw->in_flight_bytes -= slot->message_bytes < raw->in_flight_bytes ? slot->message_bytes : raw->in_flight_bytes;
     uint32_t retry_after_ms = envelope->retry_after_ms, sent = slot->message_count;
     slot->message_bytes = 0;
-    if (envelope->status != STATUS_OK) {
-        for (uint32_t i = 0; i < sent; i++) {
+    if (envelope->status != STATUS_OK)
+        for (uint32_t i = 0; i < sent; i++)
             take_outcome(worker, raw, first + i, envelope->status, NULL);
-        }
-    }
     for (size_t i = 0; envelope->status == STATUS_OK && i < count; i++) {
         take_outcome(worker, raw, first + i, replies[i].status, &replies[i]);
         retry_after_ms = replies[i].retry_after_ms > retry_after_ms ? replies[i].retry_after_ms : retry_after_ms;
     }
-    if (raw->again) {
+    if (raw->again)
         raw->hold_ns = bench_now_ns() + (retry_after_ms ? retry_after_ms : RETRY_MS) * NS_PER_MS;
-    }
 }
 
 void raw_session_welcome(struct raw *raw)
@@ -277,7 +261,6 @@ void raw_session_credit(struct raw *raw, const struct envelope *envelope)
 {
     raw->credit_asked = false;
     raw->credit_bytes = envelope->status == STATUS_OK ? envelope->bytes : 0;
-    if (envelope->status != STATUS_OK) {
+    if (envelope->status != STATUS_OK)
         raw->hold_ns = bench_now_ns() + RETRY_MS * NS_PER_MS;
-    }
 }

@@ -57,9 +57,8 @@ void report_table(const struct bench_report *report, FILE *out)
     print_load(report, out);
     fprintf(out, "%-14s %" PRIu64 " in %.3f s: %.0f/s\n", "operations", report->operations, report->elapsed_s,
             per_second(report->operations, report->elapsed_s));
-    if (report->rows) {
+    if (report->rows)
         fprintf(out, "%-14s %" PRIu64 ": %.0f/s\n", "rows", report->rows, per_second(report->rows, report->elapsed_s));
-    }
     print_latency(out, "latency", &report->latency);
     if (report->quiet.count) {
         print_latency(out, "before", &report->quiet);
@@ -73,9 +72,8 @@ void report_table(const struct bench_report *report, FILE *out)
     fprintf(out, "%-14s %" PRIu64 " mutations; %" PRIu64 " conflicts, %" PRIu64 " failed\n", "acknowledged",
             report->acknowledged, report->conflicts, report->failed);
     fprintf(out, "%-14s %s: %" PRIu64 " keys read\n", "verified", report->verified ? "yes" : "NO", report->checked);
-    if (*report->complaint) {
+    if (*report->complaint)
         fprintf(out, "%-14s %s\n", "trouble", report->complaint);
-    }
 }
 
 /* ---- JSON ---- */
@@ -172,9 +170,8 @@ bool report_csv(const struct bench_report *report, const char *path)
 {
     const struct bench_options *options = &report->options;
     FILE *out = fopen(path, "ae");
-    if (!out) {
+    if (!out)
         return false;
-    }
     if (ftell(out) == 0) {
         fputs("workload,via,threads,handles,in_flight,batch,value_bytes,keys,rate,ops_per_s,rows_per_s,p50_us,p90_us,"
               "p99_us,p999_us,max_us,acknowledged,verified\n",
@@ -195,22 +192,19 @@ bool report_csv(const struct bench_report *report, const char *path)
 static void plot_line(FILE *gnuplot, const struct histogram *histogram)
 {
     /* "One in so many": 1, 1.1, ... to the number of operations. */
-    for (double in = 1; in < (double)histogram->count * 1.1 + 1; in *= 1.1) {
+    for (double in = 1; in < (double)histogram->count * 1.1 + 1; in *= 1.1)
         fprintf(gnuplot, "%g %g\n", in, microseconds(histogram, 100 * (1 - 1 / in)));
-    }
     fputs("e\n", gnuplot);
 }
 
 bool report_plot(const struct bench_report *report, const char *path)
 {
     const struct bench_options *options = &report->options;
-    if (strpbrk(path, "'\n")) {
+    if (strpbrk(path, "'\n"))
         return false;
-    }
     FILE *gnuplot = popen("gnuplot", "we");
-    if (!gnuplot) {
+    if (!gnuplot)
         return false;
-    }
     fprintf(gnuplot,
             "set terminal pngcairo size 900,560\nset output '%s'\nset logscale xy\nset grid\nset key left top\n"
             "set xlabel 'percentile'\nset ylabel 'latency, microseconds'\n"
@@ -222,11 +216,9 @@ bool report_plot(const struct bench_report *report, const char *path)
             report->quiet.count ? ", '-' with lines lw 2 title 'before the delete'" : "",
             report->beside.count ? ", '-' with lines lw 2 title 'puts beside it'" : "");
     plot_line(gnuplot, &report->latency);
-    if (report->quiet.count) {
+    if (report->quiet.count)
         plot_line(gnuplot, &report->quiet);
-    }
-    if (report->beside.count) {
+    if (report->beside.count)
         plot_line(gnuplot, &report->beside);
-    }
     return pclose(gnuplot) == 0;
 }

@@ -26,26 +26,22 @@ static bool fill_in(struct bench *bench, struct bench_report *report)
 {
     struct bench_options *options = &bench->options;
     bench->workload = workload_find(options->workload);
-    if (!bench->workload) {
+    if (!bench->workload)
         return fail(report, "no such workload", options->workload);
-    }
     options->threads = options->threads ? options->threads : 1;
     options->handles = options->handles ? options->handles : 1;
     options->in_flight = options->in_flight > options->threads ? options->in_flight : options->threads;
     options->batch = options->batch ? options->batch : 1;
     options->keys = options->keys ? options->keys : bench->workload->keys;
     options->value_bytes = options->value_bytes ? options->value_bytes : bench->workload->value_bytes;
-    if (options->value_bytes < VALUE_HEAD_BYTES) {
+    if (options->value_bytes < VALUE_HEAD_BYTES)
         return fail(report, "value-bytes", "a value that can be checked has at least 32 bytes");
-    }
-    if (bench->workload->documents && options->value_bytes % VALUE_STEP_BYTES != 0) {
+    if (bench->workload->documents && options->value_bytes % VALUE_STEP_BYTES != 0)
         return fail(report, "value-bytes", "documents grow in steps of 1024 bytes");
-    }
     const struct workload *load = bench->workload;
     if (options->keep && (load->documents || load->archives || load->deletes || load->percent[ACTION_INSERT] ||
-                          strlen(options->keep) > 20)) {
+                          strlen(options->keep) > 20))
         return fail(report, "keep", "not for this load, or the name is too long");
-    }
     bench->keys = options->keys;
     bench->others = bench->workload->deletes ? OTHER_KEYS : 0;
     atomic_store(&bench->next_key, bench->keys + bench->others);
@@ -72,13 +68,11 @@ static bool open_handles(struct bench *bench, struct bench_report *report)
     for (unsigned i = 0; bench->handles && i <= options->handles; i++) {
         stigstore_result *result = NULL;
         int status = stigstore_open(options->url, &store_options, &bench->handles[i], &result);
-        if (status != STIGSTORE_OK) {
+        if (status != STIGSTORE_OK)
             fail(report, stigstore_status_name(status), result ? result->message : "");
-        }
         stigstore_result_free(&result);
-        if (status != STIGSTORE_OK) {
+        if (status != STIGSTORE_OK)
             return false;
-        }
     }
     return bench->handles || fail(report, "handles", "no memory");
 }
@@ -88,18 +82,15 @@ static bool prepare(struct bench *bench, struct bench_report *report)
     uint32_t name = 0;
     random_bytes(&name, sizeof(name));
     snprintf(bench->kind, sizeof(bench->kind), "bench-%08" PRIx32, name);
-    if (bench->options.keep) {
+    if (bench->options.keep)
         snprintf(bench->kind, sizeof(bench->kind), "%s", bench->options.keep);
-    }
     bool inserts = bench->workload->percent[ACTION_INSERT] > 0;
     bench->ledger = ledger_new(bench->keys + bench->others + (inserts ? INSERTS_MOST : 0));
     bench->values = values_new(bench->options.seed, bench->options.value_bytes);
-    if (!bench->ledger || !bench->values) {
+    if (!bench->ledger || !bench->values)
         return fail(report, "keys and values", "no memory");
-    }
-    if (bench->workload->choice != CHOICE_UNIFORM) {
+    if (bench->workload->choice != CHOICE_UNIFORM)
         bench->zipf = zipf_of(bench->keys);
-    }
     return open_handles(bench, report);
 }
 
@@ -119,9 +110,8 @@ static void put_away(struct bench *bench)
                                                   NULL);
         }
     }
-    for (unsigned i = 0; bench->handles && i <= bench->options.handles; i++) {
+    for (unsigned i = 0; bench->handles && i <= bench->options.handles; i++)
         stigstore_free(&bench->handles[i]);
-    }
     free(bench->handles);
     values_free(&bench->values);
     ledger_free(&bench->ledger);
@@ -143,9 +133,8 @@ static bool add(struct bench_report *report, const struct phase_result *result, 
         report->conflicts = tally->conflicts;
         report->late = tally->late;
     }
-    if (!*report->complaint) {
+    if (!*report->complaint)
         snprintf(report->complaint, sizeof(report->complaint), "%s", tally->complaint);
-    }
     return true;
 }
 
@@ -214,11 +203,10 @@ static void delete_victims(struct bench *bench, void *context)
                                  .id = stigstore_text(operation_victims), .timeout_ms = DELETE_TIMEOUT_MS};
     deletion->status = stigstore_call(bench->handles[bench->options.handles], &request, &result);
     deletion->report->delete_s = (double)(bench_now_ns() - begin_ns) / 1e9;
-    if (deletion->status == STIGSTORE_OK) {
+    if (deletion->status == STIGSTORE_OK)
         deletion->report->deleted = result->count;
-    } else {
+    else
         fail(deletion->report, "delete", result ? result->message : stigstore_status_text(deletion->status));
-    }
     stigstore_result_free(&result);
 }
 
@@ -250,15 +238,13 @@ static bool run_delete(struct bench *bench, struct bench_report *report)
 
 static bool run_all(struct bench *bench, struct bench_report *report)
 {
-    if (!bench->workload->archives && !is_loaded(bench) && !load(bench, report)) {
+    if (!bench->workload->archives && !is_loaded(bench) && !load(bench, report))
         return *report->complaint ? false : fail(report, "loading", "it was stopped");
-    }
     report->process_count = watch_begin(bench->options.service, report->processes);
     bool done = bench->workload->deletes ? run_delete(bench, report) : run_load(bench, report);
     watch_end(report->processes, report->process_count);
-    if (!done) {
+    if (!done)
         return *report->complaint ? false : fail(report, "load", "nothing was done");
-    }
     char complaint[sizeof(report->complaint)] = "";
     bool good = verify_all(bench, bench->workload->deletes, &report->checked, complaint, sizeof(complaint));
     if (!good) {

@@ -54,9 +54,8 @@ static void write_head(const struct values *values, const struct value_head *hea
 static bool read_head(const struct values *values, stigstore_bytes data, struct value_head *head)
 {
     uint64_t words[VALUE_HEAD_BYTES / 8];
-    if (data.size < sizeof(words) || data.size > values->most_bytes) {
+    if (data.size < sizeof(words) || data.size > values->most_bytes)
         return false;
-    }
     memcpy(words, data.data, sizeof(words));
     *head = (struct value_head){words[1], words[2], words[3]};
     return words[0] == values->magic;

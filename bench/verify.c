@@ -54,12 +54,10 @@ static bool is_right(struct check *check, uint64_t key, const stigstore_item *it
     }
     bool whole = bench->workload->documents ? document_check(bench->values, item->data, true, &head)
                                             : value_check(bench->values, item->data, true, &head);
-    if (!whole || head.key != key) {
+    if (!whole || head.key != key)
         return object(check, "key %" PRIu64 " has a value that was never put", key);
-    }
-    if (bench->options.keep && entry.revision == 0) {
+    if (bench->options.keep && entry.revision == 0)
         return true; /* an earlier run put it */
-    }
     bool is_last = item->revision == entry.revision && head.stamp == entry.stamp;
     if (!is_last && (entry.unknown == 0 || item->revision < entry.revision)) {
         return object(check, "key %" PRIu64 " stands at revision %" PRIu64 ", acknowledged was %" PRIu64, key,
@@ -83,14 +81,11 @@ static bool check_some(struct check *check, uint64_t first, size_t count)
                                        .id = operation_id(bench, first + i, ids[i])};
     }
     stigstore_request many = {STIGSTORE_REQUEST(GET_MANY), .parts = parts, .part_count = count};
-    if (!call(check, &many)) {
+    if (!call(check, &many))
         return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!is_right(check, first + i, &check->result->items[i])) {
+    for (size_t i = 0; i < count; i++)
+        if (!is_right(check, first + i, &check->result->items[i]))
             return false;
-        }
-    }
     return true;
 }
 
@@ -101,13 +96,11 @@ static bool check_versions(struct check *check, uint64_t key)
     char id[VALUE_ID_BYTES];
     stigstore_request history = {STIGSTORE_REQUEST(AUDIT_HISTORY), .kind = stigstore_text(bench->kind),
                                  .id = operation_id(bench, key, id), .flags = STIGSTORE_KEYS_ONLY};
-    if (!call(check, &history)) {
+    if (!call(check, &history))
         return false;
-    }
     size_t there = check->result->item_count;
-    if (there < entry.count || there > entry.count + entry.unknown) {
+    if (there < entry.count || there > entry.count + entry.unknown)
         return object(check, "key %" PRIu64 " has %zu versions of %" PRIu32 " acknowledged", key, there, entry.count);
-    }
     char hash[HASH_TEXT + 1];
     operation_hash(entry.stamp, hash);
     const stigstore_item *newest = check->result->items;
@@ -121,9 +114,8 @@ static bool check_gone(struct check *check)
 {
     stigstore_request count = {STIGSTORE_REQUEST(COUNT), .kind = stigstore_text(check->bench->kind),
                                .id = stigstore_text(operation_victims)};
-    if (!call(check, &count)) {
+    if (!call(check, &count))
         return false;
-    }
     return check->result->count == 0 ||
            object(check, "%" PRIu64 " resources outlived their deletion", check->result->count);
 }
@@ -139,9 +131,8 @@ bool verify_all(struct bench *bench, bool deleted, uint64_t *checked, char *comp
     size_t batch = BATCH_BYTES / (bench->options.value_bytes + 1);
     batch = batch > BATCH ? BATCH : batch ? batch : 1;
     *checked = end - key;
-    if (deleted && !check_gone(&check)) {
+    if (deleted && !check_gone(&check))
         end = key;
-    }
     while (check.good && key < end) {
         size_t some = end - key < batch ? (size_t)(end - key) : batch;
         if (bench->workload->archives) {

@@ -16,9 +16,8 @@ static bool read_file(pid_t pid, const char *name, char *text, size_t room)
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd >= 0 ? read(fd, text, room - 1) : -1;
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     text[got > 0 ? got : 0] = '\0';
     return got > 0;
 }
@@ -36,9 +35,8 @@ static bool read_stat(pid_t pid, int *parent, double *cpu_s)
     char text[1024];
     unsigned long user = 0, system = 0;
     const char *at = read_file(pid, "stat", text, sizeof(text)) ? strrchr(text, ')') : NULL;
-    if (!at || sscanf(at + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", parent, &user, &system) != 3) {
+    if (!at || sscanf(at + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", parent, &user, &system) != 3)
         return false;
-    }
     *cpu_s = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
     return true;
 }
@@ -53,9 +51,8 @@ static bool add(struct watch_process *process, pid_t pid, const char *name)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd >= 0) {
         /* 5: the peak of resident memory begins anew (proc(5)). Where that is refused the peak is the process's. */
-        if (write(fd, "5", 1) != 1) {
+        if (write(fd, "5", 1) != 1)
             process->peak_kib = 0;
-        }
         close(fd);
     }
     process->begin_kib = status_kib(pid, "VmRSS:");
@@ -67,11 +64,9 @@ static const char *actor_name(const char *comm)
 {
     static const char *const names[] = {"broker", "writer", "reader"};
     const char prefix[] = "stigstore-";
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        if (strncmp(comm, prefix, sizeof(prefix) - 1) == 0 && strncmp(comm + sizeof(prefix) - 1, names[i], 5) == 0) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strncmp(comm, prefix, sizeof(prefix) - 1) == 0 && strncmp(comm + sizeof(prefix) - 1, names[i], 5) == 0)
             return names[i];
-        }
-    }
     return NULL;
 }
 
@@ -85,15 +80,13 @@ static size_t add_actors(pid_t service, struct watch_process *processes, size_t 
         int parent = 0;
         double cpu_s = 0;
         if (pid <= 0 || !read_stat(pid, &parent, &cpu_s) || parent != service ||
-            !read_file(pid, "comm", comm, sizeof(comm))) {
+            !read_file(pid, "comm", comm, sizeof(comm)))
             continue;
-        }
         const char *name = actor_name(comm);
         count += name && add(&processes[count], pid, name);
     }
-    if (folder) {
+    if (folder)
         closedir(folder);
-    }
     return count;
 }
 

@@ -15,12 +15,10 @@ static struct outcome take_list(struct worker *worker, struct task *operation, s
     stigstore_cursor *cursor = NULL;
     const stigstore_item *item = NULL;
     int status = stigstore_cursor_open(worker->store, &operation->request, &cursor, result);
-    if (status != STIGSTORE_OK) {
+    if (status != STIGSTORE_OK)
         return (struct outcome){.status = status, .message = *result ? (*result)->message : NULL};
-    }
-    while ((status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK) {
+    while ((status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
         operation_items(worker, operation, item, 1);
-    }
     stigstore_cursor_free(&cursor);
     return (struct outcome){.status = status == STIGSTORE_END ? STIGSTORE_OK : status};
 }
@@ -29,9 +27,8 @@ static struct outcome call(struct worker *worker, struct task *operation, stigst
 {
     int status = stigstore_call(worker->store, &operation->request, reused);
     const stigstore_result *result = *reused;
-    if (!result || status == STIGSTORE_NO_MEMORY) {
+    if (!result || status == STIGSTORE_NO_MEMORY)
         return (struct outcome){.status = status};
-    }
     operation_items(worker, operation, result->items, result->item_count);
     return (struct outcome){status, result->flags, result->revision, result->count, result->message};
 }

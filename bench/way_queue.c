@@ -15,9 +15,8 @@ static bool queue_open(struct worker *worker)
     stigstore_queue *queue = NULL;
     int status = stigstore_queue_new(worker->store, &queue);
     worker->state = queue;
-    if (status != STIGSTORE_OK) {
+    if (status != STIGSTORE_OK)
         worker_complain(worker, "queue: %s", stigstore_status_text(status));
-    }
     return status == STIGSTORE_OK;
 }
 
@@ -27,9 +26,8 @@ static void queue_start(struct worker *worker, struct task *operation)
     for (;;) {
         int status = stigstore_submit(worker->state, &operation->request, user, NULL);
         struct outcome refused = {.status = status, .flags = STIGSTORE_NOT_APPLIED};
-        if (status == STIGSTORE_OK || worker_answered(worker, operation, &refused)) {
+        if (status == STIGSTORE_OK || worker_answered(worker, operation, &refused))
             return;
-        }
     }
 }
 
@@ -38,15 +36,13 @@ static void take(struct worker *worker, const stigstore_result *result)
     struct task *operation = &worker->operations[result->user];
     operation_items(worker, operation, result->items, result->item_count);
     if (result->flags & STIGSTORE_MORE) {
-        if (stigstore_queue_more(worker->state, result->ticket) != STIGSTORE_OK) {
+        if (stigstore_queue_more(worker->state, result->ticket) != STIGSTORE_OK)
             worker_complain(worker, "a list did not go on");
-        }
         return;
     }
     struct outcome outcome = {result->status, result->flags, result->revision, result->count, result->message};
-    if (!worker_answered(worker, operation, &outcome)) {
+    if (!worker_answered(worker, operation, &outcome))
         queue_start(worker, operation);
-    }
 }
 
 static void queue_wait(struct worker *worker, int64_t until_ns)
@@ -64,12 +60,10 @@ static void queue_wait(struct worker *worker, int64_t until_ns)
     int64_t ms = left_ns / ns_per_ms;
     int status = stigstore_queue_wait(worker->state, results, TAKEN_AT_ONCE,
                                       (uint32_t)(ms < WAIT_MOST_MS ? ms : WAIT_MOST_MS), &count);
-    if (status != STIGSTORE_OK && status != STIGSTORE_DEADLINE_EXCEEDED) {
+    if (status != STIGSTORE_OK && status != STIGSTORE_DEADLINE_EXCEEDED)
         worker_complain(worker, "queue: %s", stigstore_status_text(status));
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         take(worker, results[i]);
-    }
     stigstore_results_free(results, count);
 }
 

@@ -36,9 +36,8 @@ static void send_reads(struct raw *raw)
         size_t bytes = 0, count = raw_run(raw, &raw->reads, &bytes);
         struct task *oldest = raw_line_at(&raw->reads, 0);
         struct raw_read *read = raw_has_room(raw, bytes) ? open_read(raw) : NULL;
-        if (!read) {
+        if (!read)
             return;
-        }
         struct envelope envelope = envelope_make(MESSAGE_READ, clock_deadline_ns(raw->timeout_ms));
         envelope.first = read->number;
         if (oldest->streams) {
@@ -46,14 +45,12 @@ static void send_reads(struct raw *raw)
             envelope.flags = ENVELOPE_STREAM;
             envelope.bytes = LIMIT_STREAM_BYTES;
         }
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++)
             read->operations[i] = raw_line_at(&raw->reads, i);
-        }
         read->count = (unsigned)count;
         raw_line_drop(&raw->reads, count);
-        if (!raw_send_requests(raw, &envelope, NULL, read->operations, count, &read->bytes)) {
+        if (!raw_send_requests(raw, &envelope, NULL, read->operations, count, &read->bytes))
             raw->broken = true;
-        }
     }
 }
 
@@ -96,18 +93,16 @@ static void answer_read(struct worker *worker, struct raw *raw, struct task *ope
         outcome.revision = reply->revision;
         hand_items(worker, operation, reply);
     }
-    if (!worker_answered(worker, operation, &outcome)) {
+    if (!worker_answered(worker, operation, &outcome))
         worker->way->start(worker, operation);
-    }
 }
 
 static void take_read_reply(struct worker *worker, struct raw *raw, const struct envelope *envelope,
                             const struct reply *replies, size_t count)
 {
     struct raw_read *read = read_of(raw, envelope->first);
-    if (!read) {
+    if (!read)
         return;
-    }
     close_read(raw, read);
     for (unsigned i = 0; i < read->count; i++) {
         bool has_one = envelope->status == STATUS_OK && i < count;
@@ -122,18 +117,16 @@ static void take_piece(struct worker *worker, struct raw *raw, const struct enve
 {
     struct raw_read *read = read_of(raw, envelope->first);
     const struct reply *reply = count ? &replies[0] : NULL;
-    if (!read) {
+    if (!read)
         return;
-    }
     if (envelope->flags & ENVELOPE_LAST) {
         close_read(raw, read);
         int status = envelope->status ? envelope->status : reply ? reply->status : STATUS_INTERNAL;
         answer_read(worker, raw, read->operations[0], status, reply, envelope->retry_after_ms);
         return;
     }
-    if (reply) {
+    if (reply)
         hand_items(worker, read->operations[0], reply);
-    }
     struct envelope credit = envelope_make(MESSAGE_CREDIT, clock_deadline_ns(raw->timeout_ms));
     credit.first = envelope->first;
     credit.flags = ENVELOPE_STREAM;
@@ -167,17 +160,16 @@ static void take_message(struct worker *worker, struct raw *raw, const struct en
         worker_complain(worker, "an answer could not be decoded");
         return;
     }
-    if (envelope->type == MESSAGE_HELLO && (envelope->flags & ENVELOPE_WELCOME)) {
+    if (envelope->type == MESSAGE_HELLO && (envelope->flags & ENVELOPE_WELCOME))
         take_welcome(raw);
-    } else if (envelope->type == MESSAGE_CREDIT) {
+    else if (envelope->type == MESSAGE_CREDIT)
         raw_session_credit(raw, envelope);
-    } else if (envelope->type == MESSAGE_STREAM) {
+    else if (envelope->type == MESSAGE_STREAM)
         take_piece(worker, raw, envelope, bytes, replies, count);
-    } else if (envelope->type == MESSAGE_REPLY && (envelope->flags & ENVELOPE_WRITE)) {
+    else if (envelope->type == MESSAGE_REPLY && (envelope->flags & ENVELOPE_WRITE))
         raw_session_reply(worker, raw, envelope, replies, count);
-    } else if (envelope->type == MESSAGE_REPLY) {
+    else if (envelope->type == MESSAGE_REPLY)
         take_read_reply(worker, raw, envelope, replies, count);
-    }
 }
 
 /* Nobody answers any more: what is under way may have been done. */
@@ -188,12 +180,10 @@ static void give_up(struct worker *worker, struct raw *raw)
     worker->over = true;
     for (unsigned i = 0; i < worker->window; i++) {
         bool is_free = false;
-        for (unsigned j = 0; j < worker->free_count; j++) {
+        for (unsigned j = 0; j < worker->free_count; j++)
             is_free = is_free || worker->free[j] == &worker->operations[i];
-        }
-        if (!is_free) {
+        if (!is_free)
             worker_answered(worker, &worker->operations[i], &lost);
-        }
     }
     raw->writes.count = raw->reads.count = 0;
     raw->session.floor = raw->next_write;
@@ -204,14 +194,12 @@ static void give_up(struct worker *worker, struct raw *raw)
 static void raw_free(struct raw **self)
 {
     struct raw *raw = *self;
-    if (!raw) {
+    if (!raw)
         return;
-    }
     raw_link_free(&raw->link);
     arena_free(&raw->arena);
-    for (size_t i = 0; raw->open_reads && i < raw->open_room; i++) {
+    for (size_t i = 0; raw->open_reads && i < raw->open_room; i++)
         free(raw->open_reads[i].operations);
-    }
     free(raw->open_reads);
     free(raw->reads.operations);
     free(raw->writes.operations);
@@ -228,9 +216,8 @@ static bool has_memory(struct raw *raw, size_t window)
     raw->writes = (struct raw_line){.operations = calloc(window, sizeof(struct task *)), .room = window};
     for (size_t i = 0; raw->open_reads && i < window; i++) {
         raw->open_reads[i].operations = calloc(raw->batch, sizeof(struct task *));
-        if (!raw->open_reads[i].operations) {
+        if (!raw->open_reads[i].operations)
             return false;
-        }
     }
     return raw->arena && raw->open_reads && raw->reads.operations && raw->writes.operations;
 }
@@ -279,20 +266,17 @@ static void raw_wait(struct worker *worker, int64_t until_ns)
     zmq_msg_t body;
     raw_session_send(raw);
     send_reads(raw);
-    if (raw->hold_ns > bench_now_ns() && raw->hold_ns < until_ns) {
+    if (raw->hold_ns > bench_now_ns() && raw->hold_ns < until_ns)
         until_ns = raw->hold_ns;
-    }
-    if (!raw->broken) {
+    if (!raw->broken)
         raw_link_wait(raw->link, until_ns);
-    }
     while (!raw->broken && raw_link_receive(raw->link, &envelope, &body)) {
         raw->heard_ns = bench_now_ns();
         take_message(worker, raw, &envelope, &body);
         zmq_msg_close(&body);
     }
-    if (raw->broken || bench_now_ns() - raw->heard_ns > SILENCE_S * NS_PER_S) {
+    if (raw->broken || bench_now_ns() - raw->heard_ns > SILENCE_S * NS_PER_S)
         give_up(worker, raw);
-    }
 }
 
 /* The last number: a session that is closed keeps no memory in the writer. */

@@ -50,9 +50,8 @@ void worker_complain(struct worker *worker, const char *format, ...)
 
 bool worker_answered(struct worker *worker, struct task *operation, const struct outcome *outcome)
 {
-    if (!operation_end(worker, operation, outcome)) {
+    if (!operation_end(worker, operation, outcome))
         return false;
-    }
     worker->tally.last_ns = bench_now_ns();
     worker->tally.operations++;
     histogram_record(worker->latency, worker->tally.last_ns - operation->intended_ns);
@@ -75,9 +74,8 @@ static bool may_begin(struct worker *worker, int64_t now_ns, uint64_t *number)
         worker->over = true;
         return false;
     }
-    if (due_ns > now_ns) {
+    if (due_ns > now_ns)
         return false;
-    }
     *number = phase->most ? atomic_fetch_add_explicit(&phase->begun, 1, memory_order_relaxed) : 0;
     worker->over = phase->most && *number >= phase->most;
     return !worker->over;
@@ -88,9 +86,8 @@ static void begin_what_is_due(struct worker *worker)
     uint64_t number = 0;
     while (worker->free_count && !worker->over) {
         int64_t now_ns = bench_now_ns();
-        if (!may_begin(worker, now_ns, &number)) {
+        if (!may_begin(worker, now_ns, &number))
             return;
-        }
         struct task *operation = worker->free[--worker->free_count];
         /* In the open loop time runs from when it was to begin, or waiting for slow ones would go unseen. */
         operation->intended_ns = worker->step_ns ? worker->next_ns : now_ns;
@@ -139,9 +136,8 @@ static void *worker_main(void *argument)
     pthread_barrier_wait(&phase->started);
     worker->next_ns += phase->begin_ns;
     run(worker);
-    if (opened) {
+    if (opened)
         worker->way->close(worker);
-    }
     return NULL;
 }
 
@@ -149,9 +145,8 @@ static void *worker_main(void *argument)
 
 static const struct way *way_of(const struct bench *bench, unsigned window)
 {
-    if (bench->options.via == BENCH_RAW) {
+    if (bench->options.via == BENCH_RAW)
         return &way_raw;
-    }
     return window > 1 ? &way_queue : &way_call;
 }
 
@@ -170,9 +165,8 @@ static bool prepare(struct worker *worker)
 
 static void release(struct worker *worker)
 {
-    for (unsigned i = 0; worker->operations && i < worker->window; i++) {
+    for (unsigned i = 0; worker->operations && i < worker->window; i++)
         operation_release(&worker->operations[i]);
-    }
     free(worker->operations);
     free(worker->free);
     free(worker->latency);
@@ -203,15 +197,13 @@ static void report_progress(const struct bench *bench, const struct phase *phase
 {
     uint64_t done = 0;
     int64_t end_ns = atomic_load(&phase->end_ns);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         done += atomic_load_explicit(&workers[i].done, memory_order_relaxed);
-    }
     double part = phase->most          ? (double)done / (double)phase->most
                   : end_ns < INT64_MAX ? (double)(bench_now_ns() - phase->begin_ns) / (double)(end_ns - phase->begin_ns)
                                        : 0;
-    if (bench->options.progress) {
+    if (bench->options.progress)
         bench->options.progress(bench->options.progress_context, phase->name, part < 1 ? part : 1, done);
-    }
 }
 
 static void join_all(struct bench *bench, struct phase *phase, struct worker *workers, unsigned count,
@@ -224,14 +216,12 @@ static void join_all(struct bench *bench, struct phase *phase, struct worker *wo
             until.tv_nsec += PROGRESS_MS * 1000000L;
             until.tv_sec += until.tv_nsec / ns_per_s;
             until.tv_nsec %= ns_per_s;
-            if (pthread_timedjoin_np(workers[i].thread, NULL, &until) == 0) {
+            if (pthread_timedjoin_np(workers[i].thread, NULL, &until) == 0)
                 break;
-            }
             report_progress(bench, phase, workers, main_ones);
         }
-        if (i + 1 == main_ones) { /* what goes on beside it ends with it */
+        if (i + 1 == main_ones) /* what goes on beside it ends with it */
             atomic_store(&phase[1].end_ns, bench_now_ns());
-        }
     }
 }
 
@@ -245,12 +235,10 @@ static void collect(const struct worker *worker, struct tally *tally, struct his
     tally->wrong += worker->tally.wrong;
     tally->late += worker->tally.late;
     tally->last_ns = worker->tally.last_ns > tally->last_ns ? worker->tally.last_ns : tally->last_ns;
-    if (!*tally->complaint) {
+    if (!*tally->complaint)
         snprintf(tally->complaint, sizeof(tally->complaint), "%s", worker->tally.complaint);
-    }
-    if (latency) {
+    if (latency)
         histogram_add(latency, worker->latency);
-    }
 }
 
 static void phase_init(struct phase *phase, const struct phase_plan *plan, unsigned workers)
@@ -292,9 +280,8 @@ static void run_phases(struct bench *bench, struct phase phases[2], const struct
         begin_clock(&phases[1], 0);
     }
     begin_clock(&phases[0], plan->seconds);
-    if (has_beside) {
+    if (has_beside)
         pthread_barrier_wait(&phases[1].started);
-    }
     pthread_barrier_wait(&phases[0].started);
     if (plan->meanwhile) {
         plan->meanwhile(bench, plan->context);
@@ -330,17 +317,15 @@ bool phase_run(struct bench *bench, const struct phase_plan *plan, struct phase_
         done = prepare(&workers[i]);
     }
     *result = (struct phase_result){.latency = result->latency, .beside = result->beside};
-    if (done) {
+    if (done)
         run_phases(bench, phases, plan, workers, count);
-    } else {
+    else
         snprintf(result->tally.complaint, sizeof(result->tally.complaint), "no memory");
-    }
     for (unsigned i = 0; workers && i < count; i++) {
         bool is_beside = i >= plan->threads;
         struct tally apart = {0};
-        if (done) {
+        if (done)
             collect(&workers[i], is_beside ? &apart : &result->tally, is_beside ? result->beside : result->latency);
-        }
         if (is_beside) {
             result->tally.acknowledged += apart.acknowledged;
             result->tally.wrong += apart.wrong;

@@ -61,19 +61,16 @@ enum { WORKLOADS = sizeof(workloads) / sizeof(*workloads) };
 
 const struct workload *workload_find(const char *name)
 {
-    for (size_t i = 0; i < WORKLOADS; i++) {
-        if (strcmp(workloads[i].name, name) == 0) {
+    for (size_t i = 0; i < WORKLOADS; i++)
+        if (strcmp(workloads[i].name, name) == 0)
             return &workloads[i];
-        }
-    }
     return NULL;
 }
 
 const struct bench_about *bench_workloads(void)
 {
     static struct bench_about about[WORKLOADS + 1];
-    for (size_t i = 0; i < WORKLOADS; i++) {
+    for (size_t i = 0; i < WORKLOADS; i++)
         about[i] = (struct bench_about){workloads[i].name, workloads[i].summary};
-    }
     return about;
 }

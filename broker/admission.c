@@ -50,9 +50,8 @@ static bool is_of_workers(int listener)
     static const char suffix[] = ".workers";
     struct sockaddr_un address = {0};
     socklen_t size = sizeof address;
-    if (getsockname(listener, (struct sockaddr *)&address, &size) != 0 || address.sun_family != AF_UNIX) {
+    if (getsockname(listener, (struct sockaddr *)&address, &size) != 0 || address.sun_family != AF_UNIX)
         return false;
-    }
     size_t length = strnlen(address.sun_path, sizeof address.sun_path);
     return length >= sizeof suffix - 1 &&
            memcmp(address.sun_path + length - (sizeof suffix - 1), suffix, sizeof suffix - 1) == 0;
@@ -77,9 +76,8 @@ static int turn_away(int fd)
 static int turn_away_with_reserve(int listener)
 {
     int reserve = atomic_exchange(&reserve_fd, -1);
-    if (reserve >= 0) {
+    if (reserve >= 0)
         close(reserve);
-    }
     int fd = system_accept(listener, NULL, NULL, SOCK_CLOEXEC);
     turn_away(fd);
     atomic_store(&reserve_fd, open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -94,12 +92,10 @@ __attribute__((visibility("default"))) int admission_accept(int listener, struct
 int admission_accept(int listener, struct sockaddr *address, socklen_t *size, int flags)
 {
     int fd = system_accept(listener, address, size, flags);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
         return turn_away_with_reserve(listener);
-    }
-    if (fd < 0 || is_of_workers(listener)) {
+    if (fd < 0 || is_of_workers(listener))
         return fd;
-    }
     if (atomic_fetch_add(&clients_in, 1) >= clients_limit) {
         admission_leave();
         return turn_away(fd);

@@ -40,9 +40,8 @@ static int make_parts(struct broker *broker, struct failure *failure)
     broker->worker_peers = peers_new(broker->limits.workers);
     broker->arena = arena_new(0);
     if (!broker->context || !broker->pool || !broker->route || !broker->client_peers || !broker->worker_peers ||
-        !broker->arena || !turn_zero_copy_off(broker->context) || !admission_start(broker->limits.clients)) {
+        !broker->arena || !turn_zero_copy_off(broker->context) || !admission_start(broker->limits.clients))
         return failure_set(failure, STATUS_NO_MEMORY, "not enough memory or descriptors for the broker");
-    }
     return STATUS_OK;
 }
 
@@ -63,9 +62,8 @@ static int bind_doors(struct broker *broker, struct failure *failure)
     char workers[sizeof "ipc://" + LIMIT_IPC_PATH_BYTES + 1];
     const char *endpoint = broker->options.endpoint;
     int status = endpoint_of_workers(endpoint, workers, sizeof workers, failure);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         status = endpoint_check_bind(endpoint, failure);
-    }
     if (status == STATUS_OK) {
         status =
             bind_local(broker, workers, &broker->workers, "workers", WORKER_SEND_MARK, WORKER_RECEIVE_MARK, failure);
@@ -74,9 +72,8 @@ static int bind_doors(struct broker *broker, struct failure *failure)
         status =
             bind_local(broker, endpoint, &broker->local, "clients", CLIENT_SEND_MARK, CLIENT_RECEIVE_MARK, failure);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         status = health_new(endpoint, "broker", broker->life, &broker->health, failure);
-    }
     return status;
 }
 
@@ -85,9 +82,8 @@ static int bind_far(struct broker *broker, struct failure *failure)
 {
     static const char scheme[] = "tcp://";
     const char *listen = broker->options.listen;
-    if (strncmp(listen, scheme, sizeof scheme - 1) != 0) {
+    if (strncmp(listen, scheme, sizeof scheme - 1) != 0)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "not tcp://HOST:PORT: %s", listen);
-    }
     int status = remote_open(broker->context, broker->options.keys, &broker->remote, failure);
     struct door_options options = {
         .name = "far",
@@ -98,12 +94,10 @@ static int bind_far(struct broker *broker, struct failure *failure)
         .secure_context = &broker->remote,
     };
     broker->far.remote = true;
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         status = door_open(broker->context, listen, &options, &broker->far, failure);
-    }
-    if (status == STATUS_OK && door_endpoint(&broker->far, broker->listening, sizeof broker->listening)) {
+    if (status == STATUS_OK && door_endpoint(&broker->far, broker->listening, sizeof broker->listening))
         actor_log(LOG_LEVEL_NOTICE, "listening on %s", broker->listening);
-    }
     return status;
 }
 
@@ -115,21 +109,17 @@ int broker_new(const struct broker_options *options, struct broker **out, struct
                            options->listen ? options->listen : options->keys);
     }
     struct broker *broker = calloc(1, sizeof *broker);
-    if (!broker) {
+    if (!broker)
         return failure_set(failure, STATUS_NO_MEMORY, "not enough memory for the broker");
-    }
     broker->options = *options;
     list_init(&broker->slow);
     int status = make_parts(broker, failure);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         status = bind_doors(broker, failure);
-    }
-    if (status == STATUS_OK && options->listen) {
+    if (status == STATUS_OK && options->listen)
         status = bind_far(broker, failure);
-    }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         broker_free(&broker);
-    }
     *out = broker;
     return status;
 }
@@ -138,16 +128,14 @@ int broker_new(const struct broker_options *options, struct broker **out, struct
 void broker_free(struct broker **pointer)
 {
     struct broker *broker = *pointer;
-    if (!broker) {
+    if (!broker)
         return;
-    }
     door_close(&broker->local);
     door_close(&broker->workers);
     door_close(&broker->far);
     remote_close(&broker->remote);
-    if (broker->context) {
+    if (broker->context)
         zmq_ctx_term(broker->context);
-    }
     health_free(&broker->health);
     arena_free(&broker->arena);
     route_free(&broker->route);
@@ -183,9 +171,8 @@ static int64_t earlier(int64_t a, int64_t b)
 static int poll_timeout_ms(const struct broker *broker, int64_t now_ns)
 {
     int64_t until_ns = earlier(route_next_ns(broker->route, now_ns), broker->health_ns);
-    if (!list_empty(&broker->slow)) {
+    if (!list_empty(&broker->slow))
         until_ns = earlier(until_ns, broker->slow_ns);
-    }
     return clock_ms_until(until_ns, INT_MAX);
 }
 
@@ -194,22 +181,18 @@ static void wait_for_something(struct broker *broker, zmq_pollitem_t *items, boo
     int timeout_ms = 0;
     if (!more) {
         timeout_ms = poll_timeout_ms(broker, clock_boot_ns());
-        if (route_wants_releases(broker->route) || !list_empty(&broker->slow)) {
+        if (route_wants_releases(broker->route) || !list_empty(&broker->slow))
             parcel_pool_arm(broker->pool);
-        }
     }
-    if (zmq_poll(items, broker->options.listen ? ITEMS_MOST : ITEMS_LOCAL, timeout_ms) < 0) {
-        for (unsigned i = 0; i < ITEMS_MOST; i++) {
+    if (zmq_poll(items, broker->options.listen ? ITEMS_MOST : ITEMS_LOCAL, timeout_ms) < 0)
+        for (unsigned i = 0; i < ITEMS_MOST; i++)
             items[i].revents = 0;
-        }
-    }
 }
 
 static void take_signal(struct broker *broker)
 {
-    if (actor_signal(broker->options.signal_fd) == 0) {
+    if (actor_signal(broker->options.signal_fd) == 0)
         return;
-    }
     if (broker->stopping) {
         broker->finished = true; /* asked twice */
         return;
@@ -224,18 +207,14 @@ static void take_signal(struct broker *broker)
 static bool take_from_far(struct broker *broker, const zmq_pollitem_t *items)
 {
     bool more = false;
-    if (items[ITEM_KEYS].revents) {
+    if (items[ITEM_KEYS].revents)
         keys_refresh(broker->remote.keys);
-    }
-    if (items[ITEM_ZAP].revents) {
+    if (items[ITEM_ZAP].revents)
         remote_answer(&broker->remote);
-    }
-    if (items[ITEM_FAR].revents) {
+    if (items[ITEM_FAR].revents)
         more = broker_receive_clients(broker, &broker->far);
-    }
-    if (items[ITEM_FAR_EVENTS].revents) {
+    if (items[ITEM_FAR_EVENTS].revents)
         broker_take_events(broker, &broker->far);
-    }
     return more;
 }
 
@@ -246,24 +225,18 @@ static bool take_what_came(struct broker *broker, const zmq_pollitem_t *items)
         parcel_pool_clear(broker->pool);
         broker_retry_slow(broker);
     }
-    if (items[ITEM_SIGNAL].revents) {
+    if (items[ITEM_SIGNAL].revents)
         take_signal(broker);
-    }
-    if (items[ITEM_WORKERS].revents) {
+    if (items[ITEM_WORKERS].revents)
         more |= broker_receive_workers(broker);
-    }
-    if (items[ITEM_CLIENTS].revents) {
+    if (items[ITEM_CLIENTS].revents)
         more |= broker_receive_clients(broker, &broker->local);
-    }
-    if (items[ITEM_WORKER_EVENTS].revents) {
+    if (items[ITEM_WORKER_EVENTS].revents)
         broker_take_events(broker, &broker->workers);
-    }
-    if (items[ITEM_CLIENT_EVENTS].revents) {
+    if (items[ITEM_CLIENT_EVENTS].revents)
         broker_take_events(broker, &broker->local);
-    }
-    if (broker->options.listen) {
+    if (broker->options.listen)
         more |= take_from_far(broker, items);
-    }
     broker_act(broker);
     return more;
 }
@@ -271,16 +244,14 @@ static bool take_what_came(struct broker *broker, const zmq_pollitem_t *items)
 static void take_time(struct broker *broker)
 {
     int64_t now_ns = clock_boot_ns();
-    if (!list_empty(&broker->slow) && now_ns >= broker->slow_ns) {
+    if (!list_empty(&broker->slow) && now_ns >= broker->slow_ns)
         broker_retry_slow(broker);
-    }
     route_tick(broker->route, now_ns);
     broker_act(broker);
     if (now_ns >= broker->health_ns) {
         broker_report_health(broker);
-        if (broker->options.listen) {
+        if (broker->options.listen)
             keys_refresh(broker->remote.keys);
-        }
         broker->health_ns = now_ns + HEALTH_PERIOD_MS * NS_PER_MS;
     }
 }
@@ -296,9 +267,8 @@ static void fill_items(struct broker *broker, zmq_pollitem_t items[ITEMS_MOST])
         [ITEM_FAR_EVENTS] = broker->far.monitor,
         [ITEM_ZAP] = broker->remote.zap,
     };
-    for (unsigned i = 0; i < ITEMS_MOST; i++) {
+    for (unsigned i = 0; i < ITEMS_MOST; i++)
         items[i] = (zmq_pollitem_t){.socket = sockets[i], .fd = -1, .events = ZMQ_POLLIN};
-    }
     items[ITEM_SIGNAL].fd = broker->options.signal_fd;
     items[ITEM_RETURNS].fd = parcel_pool_fd(broker->pool);
     items[ITEM_KEYS].fd = broker->remote.keys ? keys_fd(broker->remote.keys) : -1;

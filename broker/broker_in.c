@@ -20,14 +20,12 @@ static struct peers *peers_of(struct broker *broker, const struct door *door)
 
 static void peer_gone(struct broker *broker, struct door *door, struct peer *peer)
 {
-    if (!peer) {
+    if (!peer)
         return;
-    }
-    if (is_worker_door(broker, door)) {
+    if (is_worker_door(broker, door))
         broker_worker_gone(broker, peer);
-    } else {
+    else
         broker_client_gone(broker, peer);
-    }
 }
 
 void broker_take_events(struct broker *broker, struct door *door)
@@ -37,9 +35,8 @@ void broker_take_events(struct broker *broker, struct door *door)
     while (door_next_event(door, &event)) {
         bool was_open = peers_fd_is_open(peers, event.fd);
         struct peer *peer = event.opened ? peers_fd_opened(peers, event.fd) : peers_fd_closed(peers, event.fd);
-        if (was_open && !is_worker_door(broker, door)) {
+        if (was_open && !is_worker_door(broker, door))
             admission_leave();
-        }
         peer_gone(broker, door, peer);
     }
 }
@@ -52,11 +49,10 @@ static bool is_probe(struct incoming *incoming)
 /* One that does not begin with a probe was taken for gone: it is told to resend what it waits for. */
 static void welcome(struct broker *broker, const struct peer *peer)
 {
-    if (is_worker_door(broker, peer->door)) {
+    if (is_worker_door(broker, peer->door))
         route_worker_probe(broker->route, peer->slot);
-    } else {
+    else
         route_client_probe(broker->route, peer->slot);
-    }
 }
 
 /* Its descriptor was open when the monitor had been read, so the messages that come by it are its own. */
@@ -65,22 +61,18 @@ static struct peer *open_peer(struct broker *broker, struct door *door, struct i
     struct peers *peers = peers_of(broker, door);
     int fd = incoming_fd(incoming);
     broker_take_events(broker, door);
-    if (!peers_fd_is_open(peers, fd)) {
+    if (!peers_fd_is_open(peers, fd))
         return NULL;
-    }
     peer_gone(broker, door, peers_by_fd(peers, fd));
     struct peer *peer = peers_open(peers, door, zmq_msg_data(&incoming->id), zmq_msg_size(&incoming->id), fd);
-    if (!peer) {
+    if (!peer)
         return NULL;
-    }
-    if (is_worker_door(broker, door)) {
+    if (is_worker_door(broker, door))
         route_worker_open(broker->route, peer->slot, now_ns);
-    } else {
+    else
         peer->generation = route_client_open(broker->route, peer->slot, now_ns);
-    }
-    if (!is_probe(incoming)) {
+    if (!is_probe(incoming))
         welcome(broker, peer);
-    }
     return peer;
 }
 
@@ -110,9 +102,8 @@ static uint32_t verb_of(struct parcel *parcel)
 static void take_from_client(struct broker *broker, const struct peer *peer, struct incoming *incoming, int64_t now_ns)
 {
     struct route_message message = {.role = ROLE_ADMIN, .remote = peer->door->remote};
-    if (message.remote) {
+    if (message.remote)
         message.role = remote_identify(&broker->remote, &incoming->first, message.principal);
-    }
     if (is_probe(incoming)) {
         route_client_probe(broker->route, peer->slot);
         return;
@@ -124,9 +115,8 @@ static void take_from_client(struct broker *broker, const struct peer *peer, str
     }
     message.bytes = zmq_msg_size(&incoming->second->body);
     message.deadline_ns = envelope_deadline_ns(&message.envelope);
-    if (message.envelope.type == MESSAGE_CONTROL) {
+    if (message.envelope.type == MESSAGE_CONTROL)
         message.verb = verb_of(incoming->second);
-    }
     if (message.bytes > 0) {
         message.body = incoming->second;
         incoming->second = NULL;
@@ -138,11 +128,10 @@ static void take_state(struct broker *broker, const struct peer *peer, bool read
                        int64_t now_ns)
 {
     struct worker_state state;
-    if (worker_state_decode(zmq_msg_data(&parcel->body), zmq_msg_size(&parcel->body), &state) == STATUS_OK) {
+    if (worker_state_decode(zmq_msg_data(&parcel->body), zmq_msg_size(&parcel->body), &state) == STATUS_OK)
         route_worker_state(broker->route, peer->slot, ready, &state, now_ns);
-    } else {
+    else
         route_worker_malformed(broker->route, peer->slot);
-    }
 }
 
 static void take_from_worker(struct broker *broker, const struct peer *peer, struct incoming *incoming, int64_t now_ns)
@@ -174,19 +163,16 @@ static bool receive_batch(struct broker *broker, struct door *door, take_message
 {
     struct incoming incoming;
     for (unsigned i = 0; i < RECEIVE_BATCH; i++) {
-        if (!door_receive(door, broker->pool, &incoming)) {
+        if (!door_receive(door, broker->pool, &incoming))
             return false;
-        }
         int64_t now_ns = clock_boot_ns();
         struct peer *peer = sender_of(broker, door, &incoming, now_ns);
-        if (peer) {
+        if (peer)
             take(broker, peer, &incoming, now_ns);
-        } else {
+        else
             broker->strays++;
-        }
-        if (incoming.second) {
+        if (incoming.second)
             parcel_drop(incoming.second);
-        }
         incoming_close(&incoming);
         broker_act(broker);
     }

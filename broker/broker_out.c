@@ -13,18 +13,16 @@
 
 void broker_drop(struct broker *broker, struct parcel *parcel)
 {
-    if (parcel->counted) {
+    if (parcel->counted)
         route_released(broker->route, parcel->slot, parcel->generation, parcel->bytes, clock_boot_ns());
-    }
     parcel_drop(parcel);
 }
 
 void broker_take_returned(struct broker *broker)
 {
     struct parcel *list = parcel_pool_returned(broker->pool);
-    if (!list) {
+    if (!list)
         return;
-    }
     while (list) {
         struct parcel *parcel = list;
         list = parcel->next;
@@ -65,29 +63,24 @@ static void cut(struct broker *broker, struct peer *peer)
     uint32_t generation = peer->generation;
     int fd = peer->fd;
     broker_take_events(broker, peer->door);
-    if (!peer->open || peer->generation != generation) {
+    if (!peer->open || peer->generation != generation)
         return;
-    }
     int copy = dup(fd);
     broker_take_events(broker, peer->door);
-    if (copy >= 0 && peer->open && peer->generation == generation) {
+    if (copy >= 0 && peer->open && peer->generation == generation)
         shutdown(copy, SHUT_RDWR);
-    }
-    if (copy >= 0) {
+    if (copy >= 0)
         close(copy);
-    }
 }
 
 /* ---- answers ---- */
 
 static void wait_for_room(struct broker *broker, struct peer *peer, struct parcel *parcel)
 {
-    if (list_empty(&broker->slow)) {
+    if (list_empty(&broker->slow))
         broker->slow_ns = clock_boot_ns() + SLOW_RETRY_MS * NS_PER_MS;
-    }
-    if (list_empty(&peer->slow)) {
+    if (list_empty(&peer->slow))
         list_push_back(&broker->slow, &peer->slow);
-    }
     parcel->next = NULL;
     *peer->waiting_end = parcel;
     peer->waiting_end = &parcel->next;
@@ -114,9 +107,8 @@ static bool retry(struct peer *peer)
     while (peer->waiting) {
         struct parcel *parcel = peer->waiting, *next = parcel->next;
         enum door_sent sent = door_answer(peer->door, peer->id, peer->id_size, parcel);
-        if (sent != DOOR_SENT) {
+        if (sent != DOOR_SENT)
             return sent == DOOR_FULL;
-        }
         peer->waiting = next;
     }
     peer->waiting_end = &peer->waiting;
@@ -137,9 +129,8 @@ void broker_retry_slow(struct broker *broker)
         struct peer *peer = LIST_OF(slow.next, struct peer, slow);
         list_remove(&peer->slow);
         list_push_back(&broker->slow, &peer->slow);
-        if (!retry(peer)) {
+        if (!retry(peer))
             broker_client_gone(broker, peer);
-        }
     }
     broker->slow_ns = clock_boot_ns() + SLOW_RETRY_MS * NS_PER_MS;
     broker_act(broker);
@@ -187,13 +178,11 @@ static void to_worker(struct broker *broker, const struct action *action)
 {
     struct peer *peer = peers_at(broker->worker_peers, action->slot);
     uint8_t encoded[ENVELOPE_BYTES];
-    if (!peer->open) {
+    if (!peer->open)
         return;
-    }
     encode(&action->envelope, encoded);
-    if (door_forward(peer->door, peer->id, peer->id_size, encoded, action->body) != DOOR_SENT) {
+    if (door_forward(peer->door, peer->id, peer->id_size, encoded, action->body) != DOOR_SENT)
         broker_worker_gone(broker, peer);
-    }
 }
 
 /* ---- HELLO ---- */
@@ -231,14 +220,12 @@ static void hello_worker(struct broker *broker, const struct action *action)
 {
     struct peer *peer = peers_at(broker->worker_peers, action->slot);
     struct parcel *parcel = peer->open ? hello_parcel(broker, action->envelope.flags) : NULL;
-    if (!parcel) {
+    if (!parcel)
         return;
-    }
     enum door_sent sent = door_forward(peer->door, peer->id, peer->id_size, parcel->envelope, parcel);
     parcel_drop(parcel);
-    if (sent != DOOR_SENT) {
+    if (sent != DOOR_SENT)
         broker_worker_gone(broker, peer);
-    }
 }
 
 /* ---- STATUS ---- */
@@ -291,9 +278,8 @@ static void carry_out(struct broker *broker, const struct action *action)
         break;
     case ACTION_CUT_CLIENT:
         peer = client_of(broker, action);
-        if (peer) {
+        if (peer)
             cut(broker, peer);
-        }
         break;
     case ACTION_RELEASE:
         parcel_drop(action->body);
@@ -307,7 +293,6 @@ static void carry_out(struct broker *broker, const struct action *action)
 void broker_act(struct broker *broker)
 {
     struct action action;
-    while (route_next_action(broker->route, &action)) {
+    while (route_next_action(broker->route, &action))
         carry_out(broker, &action);
-    }
 }

@@ -121,9 +121,8 @@ static json_t *json_of_workers(const struct broker *broker)
     json_t *workers = json_array();
     for (uint32_t i = 0; i < broker->limits.workers; i++) {
         struct route_worker_view view;
-        if (route_view_worker(broker->route, i, now_ns, &view)) {
+        if (route_view_worker(broker->route, i, now_ns, &view))
             json_array_append_new(workers, json_of_worker(&view, now_ns));
-        }
     }
     return workers;
 }
@@ -172,9 +171,8 @@ char *broker_status_json(struct broker *broker)
 
 static void report(struct health *health, const struct number *numbers, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         health_number(health, numbers[i].name, numbers[i].value);
-    }
 }
 
 void broker_report_health(struct broker *broker)

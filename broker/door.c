@@ -28,9 +28,8 @@ static bool attach_monitor(void *context, struct door *door, const char *name)
 {
     char endpoint[64];
     snprintf(endpoint, sizeof endpoint, "inproc://monitor.%s", name);
-    if (zmq_socket_monitor(door->socket, endpoint, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0) {
+    if (zmq_socket_monitor(door->socket, endpoint, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) != 0)
         return false;
-    }
     door->monitor = zmq_socket(context, ZMQ_PAIR);
     return door->monitor && set_int(door->monitor, ZMQ_RCVHWM, 0) && set_int(door->monitor, ZMQ_LINGER, 0) &&
            zmq_connect(door->monitor, endpoint) == 0;
@@ -42,9 +41,8 @@ int door_open(void *context, const char *endpoint, const struct door_options *op
     door->monitor = NULL;
     door->socket = zmq_socket(context, ZMQ_ROUTER);
     if (door->socket && set_options(door->socket, options) && attach_monitor(context, door, options->name) &&
-        zmq_bind(door->socket, endpoint) == 0) {
+        zmq_bind(door->socket, endpoint) == 0)
         return STATUS_OK;
-    }
     failure_set(failure, STATUS_IO_ERROR, "cannot bind %s: %s", endpoint, zmq_strerror(errno));
     door_close(door);
     return STATUS_IO_ERROR;
@@ -61,9 +59,8 @@ void door_close(struct door *door)
         zmq_socket_monitor(door->socket, NULL, 0);
         zmq_close(door->socket);
     }
-    if (door->monitor) {
+    if (door->monitor)
         zmq_close(door->monitor);
-    }
     door->socket = door->monitor = NULL;
 }
 
@@ -97,9 +94,8 @@ static uint32_t drop_rest(void *socket)
 bool door_receive(struct door *door, struct parcel_pool *pool, struct incoming *incoming)
 {
     struct parcel *parcel = parcel_new(pool);
-    if (!parcel) {
+    if (!parcel)
         return false;
-    }
     incoming->frames = 0;
     incoming->second = parcel;
     zmq_msg_init(&incoming->id);
@@ -109,15 +105,12 @@ bool door_receive(struct door *door, struct parcel_pool *pool, struct incoming *
         incoming_close(incoming);
         return false;
     }
-    if (zmq_msg_more(&incoming->id) && receive(door->socket, &incoming->first)) {
+    if (zmq_msg_more(&incoming->id) && receive(door->socket, &incoming->first))
         incoming->frames++;
-    }
-    if (zmq_msg_more(&incoming->first) && receive(door->socket, &parcel->body)) {
+    if (zmq_msg_more(&incoming->first) && receive(door->socket, &parcel->body))
         incoming->frames++;
-    }
-    if (zmq_msg_more(&parcel->body)) {
+    if (zmq_msg_more(&parcel->body))
         incoming->frames += drop_rest(door->socket);
-    }
     return true;
 }
 
@@ -140,9 +133,8 @@ static bool send_frame(void *socket, zmq_msg_t *frame, int more)
     do {
         sent = zmq_msg_send(frame, socket, more | ZMQ_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
-    if (sent < 0) {
+    if (sent < 0)
         zmq_msg_close(frame);
-    }
     return sent >= 0;
 }
 
@@ -153,9 +145,8 @@ static enum door_sent address(struct door *door, const void *id, size_t id_size)
     do {
         sent = zmq_send(door->socket, id, id_size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
-    if (sent >= 0) {
+    if (sent >= 0)
         return DOOR_SENT;
-    }
     return errno == EAGAIN ? DOOR_FULL : DOOR_GONE;
 }
 
@@ -168,18 +159,16 @@ static void send_rest(struct door *door, zmq_msg_t *envelope, zmq_msg_t *body)
 /* libzmq itself ends the process when memory is short; clients resend to the next broker. */
 static void must(bool have_memory)
 {
-    if (!have_memory) {
+    if (!have_memory)
         abort();
-    }
 }
 
 enum door_sent door_answer(struct door *door, const void *id, size_t id_size, struct parcel *parcel)
 {
     zmq_msg_t envelope, body;
     enum door_sent sent = address(door, id, id_size);
-    if (sent != DOOR_SENT) {
+    if (sent != DOOR_SENT)
         return sent;
-    }
     must(parcel_lend(parcel, &envelope, &body));
     send_rest(door, &envelope, &body);
     return DOOR_SENT;
@@ -190,15 +179,13 @@ enum door_sent door_forward(struct door *door, const void *id, size_t id_size, c
 {
     zmq_msg_t envelope, body;
     enum door_sent sent = address(door, id, id_size);
-    if (sent != DOOR_SENT) {
+    if (sent != DOOR_SENT)
         return sent;
-    }
     must(zmq_msg_init_size(&envelope, ENVELOPE_BYTES) == 0);
     memcpy(zmq_msg_data(&envelope), encoded, ENVELOPE_BYTES);
     zmq_msg_init(&body);
-    if (parcel) {
+    if (parcel)
         zmq_msg_copy(&body, &parcel->body);
-    }
     send_rest(door, &envelope, &body);
     return DOOR_SENT;
 }
@@ -216,9 +203,8 @@ static bool receive_event(void *monitor, uint16_t *event, int32_t *value)
         memcpy(event, bytes, sizeof *event);
         memcpy(value, bytes + sizeof *event, sizeof *value);
     }
-    if (got && zmq_msg_more(&frame)) {
+    if (got && zmq_msg_more(&frame))
         drop_rest(monitor);
-    }
     zmq_msg_close(&frame);
     return got;
 }

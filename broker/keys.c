@@ -47,12 +47,10 @@ static bool is_key(const char *text)
 static int check_private(const char *path, struct failure *failure)
 {
     struct stat info;
-    if (stat(path, &info) != 0) {
+    if (stat(path, &info) != 0)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "no server key at %s: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077) != 0) {
+    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077) != 0)
         return failure_set(failure, STATUS_PERMISSION_DENIED, "%s must be a file of ours with mode 0600", path);
-    }
     return STATUS_OK;
 }
 
@@ -61,16 +59,14 @@ static int load_secret(struct keys *keys, struct failure *failure)
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/server.key", keys->folder);
     int status = check_private(path, failure);
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         return status;
-    }
     zconfig_t *config = zconfig_load(path);
     const char *secret = config ? zconfig_get(config, "curve/secret-key", "") : "";
-    if (is_key(secret)) {
+    if (is_key(secret))
         memcpy(keys->secret, secret, sizeof keys->secret);
-    } else {
+    else
         status = failure_set(failure, STATUS_INVALID_ARGUMENT, "%s has no curve/secret-key of 40 characters", path);
-    }
     zconfig_destroy(&config);
     return status;
 }
@@ -78,11 +74,9 @@ static int load_secret(struct keys *keys, struct failure *failure)
 static uint8_t role_of(const char *name)
 {
     static const char *const names[] = {[ROLE_READER] = "reader", [ROLE_WRITER] = "writer", [ROLE_ADMIN] = "admin"};
-    for (uint8_t role = ROLE_READER; role <= ROLE_ADMIN; role++) {
-        if (strcmp(name, names[role]) == 0) {
+    for (uint8_t role = ROLE_READER; role <= ROLE_ADMIN; role++)
+        if (strcmp(name, names[role]) == 0)
             return role;
-        }
-    }
     return ROLE_NONE;
 }
 
@@ -91,9 +85,8 @@ static struct key *new_key(struct keys *keys)
     if (keys->count == keys->room) {
         size_t room = keys->room ? 2 * keys->room : 16;
         struct key *table = realloc(keys->table, room * sizeof *table);
-        if (!table) {
+        if (!table)
             return NULL;
-        }
         keys->table = table;
         keys->room = room;
     }
@@ -141,11 +134,10 @@ static void drop_doubles(struct keys *keys)
     size_t kept = 0;
     for (size_t i = 0; i < keys->count; i++) {
         struct key *before = kept > 0 ? &keys->table[kept - 1] : NULL;
-        if (!before || compare_keys(before, &keys->table[i]) != 0) {
+        if (!before || compare_keys(before, &keys->table[i]) != 0)
             keys->table[kept++] = keys->table[i];
-        } else if (keys->table[i].role < before->role) {
+        else if (keys->table[i].role < before->role)
             before->role = keys->table[i].role;
-        }
     }
     keys->count = kept;
 }
@@ -166,9 +158,8 @@ static void load_clients(struct keys *keys)
         }
     }
     closedir(folder);
-    if (keys->count > 0) {
+    if (keys->count > 0)
         qsort(keys->table, keys->count, sizeof *keys->table, compare_keys);
-    }
     drop_doubles(keys);
 }
 
@@ -184,9 +175,8 @@ static bool drain_events(int fd)
 {
     char events[4096];
     bool any = false;
-    while (read(fd, events, sizeof events) > 0) {
+    while (read(fd, events, sizeof events) > 0)
         any = true;
-    }
     return any;
 }
 
@@ -214,12 +204,10 @@ int keys_new(const char *folder, struct keys **out, struct failure *failure)
     int status = keys->watch_fd < 0
                      ? failure_set(failure, STATUS_IO_ERROR, "cannot watch %s: %s", folder, strerror(errno))
                      : load_secret(keys, failure);
-    if (status == STATUS_OK && keys_refresh(keys) == 0) {
+    if (status == STATUS_OK && keys_refresh(keys) == 0)
         status = failure_set(failure, STATUS_INVALID_ARGUMENT, "there is no client's key in %s", keys->clients);
-    }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         keys_free(&keys);
-    }
     *out = keys;
     return status;
 }
@@ -227,12 +215,10 @@ int keys_new(const char *folder, struct keys **out, struct failure *failure)
 void keys_free(struct keys **pointer)
 {
     struct keys *keys = *pointer;
-    if (!keys) {
+    if (!keys)
         return;
-    }
-    if (keys->watch_fd >= 0) {
+    if (keys->watch_fd >= 0)
         close(keys->watch_fd);
-    }
     explicit_bzero(keys->secret, sizeof keys->secret);
     free(keys->table);
     free(keys);
@@ -252,14 +238,12 @@ int keys_fd(const struct keys *keys)
 uint8_t keys_role(const struct keys *keys, const char *text, uint8_t principal[PRINCIPAL_BYTES])
 {
     struct key wanted = {0};
-    if (!text || strlen(text) != KEY_TEXT_BYTES || keys->count == 0) {
+    if (!text || strlen(text) != KEY_TEXT_BYTES || keys->count == 0)
         return ROLE_NONE;
-    }
     memcpy(wanted.text, text, KEY_TEXT_BYTES);
     const struct key *key = bsearch(&wanted, keys->table, keys->count, sizeof wanted, compare_keys);
-    if (!key) {
+    if (!key)
         return ROLE_NONE;
-    }
     memcpy(principal, key->bytes, PRINCIPAL_BYTES);
     return key->role;
 }

@@ -28,9 +28,8 @@ static const struct argp_option options[] = {
 static uint64_t number(const char *text, uint64_t least, uint64_t most, struct argp_state *state)
 {
     uint64_t value = 0;
-    if (!actor_parse_number(text, least, most, &value)) {
+    if (!actor_parse_number(text, least, most, &value))
         argp_error(state, "not a number, or out of range: %s", text);
-    }
     return value;
 }
 
@@ -57,9 +56,8 @@ static error_t take_option(int key, char *value, struct argp_state *state)
         arguments->broker.ready_fd = (int)number(value, 0, INT32_MAX, state);
         return 0;
     case ARGP_KEY_END:
-        if (!arguments->broker.endpoint) {
+        if (!arguments->broker.endpoint)
             argp_error(state, "--endpoint is missing");
-        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

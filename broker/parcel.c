@@ -29,9 +29,8 @@ static atomic_size_t lent_count;
 struct parcel_pool *parcel_pool_new(void)
 {
     struct parcel_pool *pool = calloc(1, sizeof *pool);
-    if (!pool) {
+    if (!pool)
         return NULL;
-    }
     pool->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (pool->event_fd < 0) {
         free(pool);
@@ -53,9 +52,8 @@ static void free_list(struct parcel *list)
 void parcel_pool_free(struct parcel_pool **pointer)
 {
     struct parcel_pool *pool = *pointer;
-    if (!pool) {
+    if (!pool)
         return;
-    }
     free_list(atomic_load(&pool->returned));
     free_list(pool->spare);
     close(pool->event_fd);
@@ -71,9 +69,8 @@ int parcel_pool_fd(const struct parcel_pool *pool)
 void parcel_pool_arm(struct parcel_pool *pool)
 {
     atomic_store(&pool->armed, true);
-    if (atomic_load(&pool->returned)) {
+    if (atomic_load(&pool->returned))
         eventfd_write(pool->event_fd, 1);
-    }
 }
 
 void parcel_pool_clear(struct parcel_pool *pool)
@@ -98,9 +95,8 @@ static void give_back(void *data, void *hint)
     parcel->next = atomic_load(&pool->returned);
     while (!atomic_compare_exchange_weak(&pool->returned, &parcel->next, parcel)) {
     }
-    if (atomic_exchange(&pool->armed, false)) {
+    if (atomic_exchange(&pool->armed, false))
         eventfd_write(pool->event_fd, 1);
-    }
 }
 
 struct parcel *parcel_new(struct parcel_pool *pool)
@@ -161,9 +157,8 @@ static bool lend_frame(struct parcel *parcel, zmq_msg_t *frame, void *bytes, siz
 
 static bool lend_body(struct parcel *parcel, zmq_msg_t *envelope, zmq_msg_t *body, size_t size)
 {
-    if (zmq_msg_init_size(envelope, ENVELOPE_BYTES) != 0) {
+    if (zmq_msg_init_size(envelope, ENVELOPE_BYTES) != 0)
         return false;
-    }
     memcpy(zmq_msg_data(envelope), parcel->envelope, ENVELOPE_BYTES);
     if (!lend_frame(parcel, body, zmq_msg_data(&parcel->body), size)) {
         zmq_msg_close(envelope);
@@ -175,12 +170,10 @@ static bool lend_body(struct parcel *parcel, zmq_msg_t *envelope, zmq_msg_t *bod
 bool parcel_lend(struct parcel *parcel, zmq_msg_t *envelope, zmq_msg_t *body)
 {
     size_t size = zmq_msg_size(&parcel->body);
-    if (size > COPIED_BODY_BYTES) {
+    if (size > COPIED_BODY_BYTES)
         return lend_body(parcel, envelope, body, size);
-    }
-    if (zmq_msg_init_size(body, size) != 0) {
+    if (zmq_msg_init_size(body, size) != 0)
         return false;
-    }
     memcpy(zmq_msg_data(body), zmq_msg_data(&parcel->body), size);
     if (!lend_frame(parcel, envelope, parcel->envelope, ENVELOPE_BYTES)) {
         zmq_msg_close(body);

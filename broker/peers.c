@@ -25,13 +25,11 @@ struct peers {
 struct peers *peers_new(uint32_t most)
 {
     struct peers *peers = calloc(1, sizeof *peers);
-    if (!peers) {
+    if (!peers)
         return NULL;
-    }
     uint32_t buckets = 64;
-    while (buckets < 2 * most) {
+    while (buckets < 2 * most)
         buckets *= 2;
-    }
     peers->slots = calloc(most, sizeof *peers->slots);
     peers->buckets = calloc(buckets, sizeof(struct peer *));
     if (!peers->slots || !peers->buckets) {
@@ -51,9 +49,8 @@ struct peers *peers_new(uint32_t most)
 void peers_free(struct peers **pointer)
 {
     struct peers *peers = *pointer;
-    if (!peers) {
+    if (!peers)
         return;
-    }
     free(peers->slots);
     free(peers->buckets);
     free(peers->descriptors);
@@ -64,18 +61,16 @@ void peers_free(struct peers **pointer)
 static struct peer **bucket_of(const struct peers *peers, const struct door *door, const uint8_t *id, size_t id_size)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ (uint64_t)(uintptr_t)door;
-    for (size_t i = 0; i < id_size; i++) {
+    for (size_t i = 0; i < id_size; i++)
         hash = (hash ^ id[i]) * UINT64_C(0x100000001b3);
-    }
     return &peers->buckets[(hash ^ hash >> 32) & peers->mask];
 }
 
 struct peer *peers_find(struct peers *peers, const struct door *door, const void *id, size_t id_size)
 {
     struct peer *peer = *bucket_of(peers, door, id, id_size);
-    while (peer && (peer->door != door || peer->id_size != id_size || memcmp(peer->id, id, id_size) != 0)) {
+    while (peer && (peer->door != door || peer->id_size != id_size || memcmp(peer->id, id, id_size) != 0))
         peer = peer->same_bucket;
-    }
     return peer;
 }
 
@@ -83,9 +78,8 @@ struct peer *peers_open(struct peers *peers, struct door *door, const void *id, 
 {
     assert(id_size <= ROUTING_ID_BYTES && peers_fd_is_open(peers, fd) && !peers_by_fd(peers, fd));
     struct peer *peer = peers->closed;
-    if (!peer) {
+    if (!peer)
         return NULL;
-    }
     peers->closed = peer->same_bucket;
     uint32_t slot = peer->slot;
     *peer = (struct peer){.open = true, .slot = slot, .door = door, .fd = fd, .id_size = (uint8_t)id_size};
@@ -103,13 +97,11 @@ void peers_close(struct peers *peers, struct peer *peer)
 {
     assert(peer->open && !peer->waiting);
     struct peer **at = bucket_of(peers, peer->door, peer->id, peer->id_size);
-    while (*at != peer) {
+    while (*at != peer)
         at = &(*at)->same_bucket;
-    }
     *at = peer->same_bucket;
-    if (peers->descriptors[peer->fd].peer == peer) {
+    if (peers->descriptors[peer->fd].peer == peer)
         peers->descriptors[peer->fd].peer = NULL;
-    }
     peer->open = false;
     peer->same_bucket = peers->closed;
     peers->closed = peer;
@@ -130,14 +122,12 @@ static bool has_descriptor(const struct peers *peers, int fd)
 
 static bool make_room(struct peers *peers, int fd)
 {
-    if (fd < 0 || has_descriptor(peers, fd)) {
+    if (fd < 0 || has_descriptor(peers, fd))
         return fd >= 0;
-    }
     size_t room = ((size_t)fd + 1) * 2;
     struct descriptor *descriptors = realloc(peers->descriptors, room * sizeof *descriptors);
-    if (!descriptors) {
+    if (!descriptors)
         return false;
-    }
     memset(descriptors + peers->descriptor_room, 0, (room - peers->descriptor_room) * sizeof *descriptors);
     peers->descriptors = descriptors;
     peers->descriptor_room = room;
@@ -146,9 +136,8 @@ static bool make_room(struct peers *peers, int fd)
 
 struct peer *peers_fd_opened(struct peers *peers, int fd)
 {
-    if (!make_room(peers, fd)) {
+    if (!make_room(peers, fd))
         return NULL;
-    }
     struct descriptor *descriptor = &peers->descriptors[fd];
     struct peer *before = descriptor->peer;
     peers->open_descriptors += !descriptor->open;
@@ -158,9 +147,8 @@ struct peer *peers_fd_opened(struct peers *peers, int fd)
 
 struct peer *peers_fd_closed(struct peers *peers, int fd)
 {
-    if (!has_descriptor(peers, fd)) {
+    if (!has_descriptor(peers, fd))
         return NULL;
-    }
     struct descriptor *descriptor = &peers->descriptors[fd];
     struct peer *peer = descriptor->peer;
     peers->open_descriptors -= descriptor->open;

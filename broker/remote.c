@@ -18,23 +18,20 @@ static const char domain[] = "stigstore";
 int remote_open(void *context, const char *keys_folder, struct remote *remote, struct failure *failure)
 {
     int status = keys_new(keys_folder, &remote->keys, failure);
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         return status;
-    }
     int linger = 0;
     remote->zap = zmq_socket(context, ZMQ_REP);
     if (!remote->zap || zmq_setsockopt(remote->zap, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
-        zmq_bind(remote->zap, "inproc://zeromq.zap.01") != 0) {
+        zmq_bind(remote->zap, "inproc://zeromq.zap.01") != 0)
         return failure_set(failure, STATUS_IO_ERROR, "cannot answer for keys: %s", zmq_strerror(errno));
-    }
     return STATUS_OK;
 }
 
 void remote_close(struct remote *remote)
 {
-    if (remote->zap) {
+    if (remote->zap)
         zmq_close(remote->zap);
-    }
     remote->zap = NULL;
     keys_free(&remote->keys);
 }
@@ -69,9 +66,8 @@ struct frames {
 static bool receive_request(void *zap, struct frames *request)
 {
     request->count = 0;
-    for (size_t i = 0; i < ZAP_FRAMES; i++) {
+    for (size_t i = 0; i < ZAP_FRAMES; i++)
         zmq_msg_init(&request->frame[i]);
-    }
     for (bool more = true; more;) {
         zmq_msg_t extra;
         zmq_msg_init(&extra);
@@ -95,9 +91,8 @@ static bool judge(const struct remote *remote, struct frames *request, char user
     uint8_t principal[PRINCIPAL_BYTES];
     zmq_msg_t *frame = request->frame;
     if (request->count != ZAP_FRAMES || !frame_is(&frame[0], "1.0") || !frame_is(&frame[2], domain) ||
-        !frame_is(&frame[5], "CURVE") || zmq_msg_size(&frame[6]) != PRINCIPAL_BYTES) {
+        !frame_is(&frame[5], "CURVE") || zmq_msg_size(&frame[6]) != PRINCIPAL_BYTES)
         return false;
-    }
     return zmq_z85_encode(user, zmq_msg_data(&frame[6]), PRINCIPAL_BYTES) &&
            keys_role(remote->keys, user, principal) != ROLE_NONE;
 }
@@ -126,9 +121,8 @@ void remote_answer(struct remote *remote)
             remote->refused += !admitted;
             send_verdict(remote->zap, &request, admitted, user);
         }
-        for (size_t i = 0; i < ZAP_FRAMES; i++) {
+        for (size_t i = 0; i < ZAP_FRAMES; i++)
             zmq_msg_close(&request.frame[i]);
-        }
     }
 }
 

@@ -33,9 +33,8 @@ struct route_limits route_limits_default(uint64_t max_data_bytes)
 static uint32_t power_of_two_above(uint32_t value)
 {
     uint32_t power = 1;
-    while (power < value) {
+    while (power < value)
         power *= 2;
-    }
     return power;
 }
 
@@ -55,12 +54,10 @@ static void init_lists(struct route *route)
 {
     list_init(&route->free_tickets);
     list_init(&route->wanting);
-    for (unsigned i = 0; i < LANES; i++) {
+    for (unsigned i = 0; i < LANES; i++)
         list_init(&route->rings[i]);
-    }
-    for (unsigned i = 0; i < WHEEL_SLOTS; i++) {
+    for (unsigned i = 0; i < WHEEL_SLOTS; i++)
         list_init(&route->wheel[i]);
-    }
     for (uint32_t i = 0; i < route->limits.messages; i++) {
         struct ticket *ticket = &route->tickets[i];
         list_init(&ticket->owned);
@@ -73,9 +70,8 @@ struct route *route_new(const struct route_limits *limits, uint64_t life, int64_
 {
     assert(limits->messages <= 1u << TICKET_INDEX_BITS);
     struct route *route = calloc(1, sizeof *route);
-    if (!route) {
+    if (!route)
         return NULL;
-    }
     route->limits = *limits;
     if (!reserve_memory(route)) {
         route_free(&route);
@@ -97,9 +93,8 @@ struct route *route_new(const struct route_limits *limits, uint64_t life, int64_
 void route_free(struct route **pointer)
 {
     struct route *route = *pointer;
-    if (!route) {
+    if (!route)
         return;
-    }
     for (uint32_t i = 0; route->workers && i < route->limits.workers; i++) {
         free(route->workers[i].path);
         free(route->workers[i].status);
@@ -120,18 +115,16 @@ static void grow_actions(struct route *route)
 {
     size_t room = route->action_room ? 2 * route->action_room : 64;
     struct action *actions = realloc(route->actions, room * sizeof *actions);
-    if (!actions) {
+    if (!actions)
         abort();
-    }
     route->actions = actions;
     route->action_room = room;
 }
 
 struct action *route_act(struct route *route, enum action_type type, uint32_t slot)
 {
-    if (route->action_count == route->action_room) {
+    if (route->action_count == route->action_room)
         grow_actions(route);
-    }
     struct action *action = &route->actions[route->action_count++];
     *action = (struct action){.type = type, .slot = slot};
     return action;
@@ -149,9 +142,8 @@ bool route_next_action(struct route *route, struct action *action)
 
 void route_release(struct route *route, void *body)
 {
-    if (body) {
+    if (body)
         route_act(route, ACTION_RELEASE, 0)->body = body;
-    }
 }
 
 /* ---- answers ---- */
@@ -170,9 +162,8 @@ void route_cut(struct route *route, struct client *client)
 /* True when one more may be owed to it. */
 static bool takes_answers(struct route *route, struct client *client)
 {
-    if (client->owed >= 2 * route->limits.client_messages) {
+    if (client->owed >= 2 * route->limits.client_messages)
         route_cut(route, client);
-    }
     return !client->finished;
 }
 
@@ -210,9 +201,8 @@ void route_to_client(struct route *route, struct client *client, const struct en
 
 static uint32_t retry_after(const struct route *route, int32_t status)
 {
-    if (status == STATUS_UNAVAILABLE) {
+    if (status == STATUS_UNAVAILABLE)
         return RETRY_AFTER_LONG_MS;
-    }
     return status == STATUS_OVERLOADED ? RETRY_AFTER_MS + route->ticket_count / 128 : 0;
 }
 
@@ -269,9 +259,8 @@ static void account_taken(struct route *route, struct client *client, uint64_t b
     client->owed--;
     client->owed_bytes -= bytes;
     client->progress_ns = now_ns;
-    if (!list_empty(&client->held)) {
+    if (!list_empty(&client->held))
         credit_pump_streams(route, client);
-    }
 }
 
 void route_released(struct route *route, uint32_t slot, uint32_t generation, uint64_t bytes, int64_t now_ns)
@@ -280,12 +269,10 @@ void route_released(struct route *route, uint32_t slot, uint32_t generation, uin
     struct client *client = &route->clients[slot];
     route->owed--;
     route->reply_bytes -= bytes;
-    if (client->open && client->generation == generation) {
+    if (client->open && client->generation == generation)
         account_taken(route, client, bytes, now_ns);
-    }
-    if (route->read_blocked) {
+    if (route->read_blocked)
         queue_dispatch(route, LANE_READ, now_ns);
-    }
 }
 
 bool route_wants_releases(const struct route *route)
@@ -308,16 +295,12 @@ void route_hello(const struct route *route, struct hello *hello)
 void route_say_hello(struct route *route)
 {
     route->counters.hellos++;
-    for (uint32_t i = 0; i < route->limits.clients; i++) {
-        if (route->clients[i].open) {
+    for (uint32_t i = 0; i < route->limits.clients; i++)
+        if (route->clients[i].open)
             route_hello_client(route, &route->clients[i], 0);
-        }
-    }
-    for (uint32_t i = 0; i < route->limits.workers; i++) {
-        if (route->workers[i].open) {
+    for (uint32_t i = 0; i < route->limits.workers; i++)
+        if (route->workers[i].open)
             route_act(route, ACTION_HELLO_WORKER, i);
-        }
-    }
 }
 
 void route_view(const struct route *route, struct route_view *view)

@@ -44,9 +44,8 @@ void route_client_gone(struct route *route, uint32_t slot, int64_t now_ns)
             ticket_close(route, ticket);
             continue;
         }
-        if (ticket->stream) {
+        if (ticket->stream)
             ticket_send_aside(route, ticket, MESSAGE_CANCEL, 0);
-        }
         ticket_orphan(route, ticket);
     }
     client->open = false;
@@ -64,9 +63,8 @@ void route_client_malformed(struct route *route, uint32_t slot, int32_t status, 
 {
     struct client *client = client_at(route, slot);
     route->counters.malformed++;
-    if (client->owed < route->limits.client_messages) {
+    if (client->owed < route->limits.client_messages)
         route_refuse(route, client, &(struct refused){.type = MESSAGE_READ, .first = first}, status);
-    }
 }
 
 /* ---- requests ---- */
@@ -74,12 +72,10 @@ void route_client_malformed(struct route *route, uint32_t slot, int32_t status, 
 static int judge_shape(const struct envelope *envelope)
 {
     bool stream = envelope->flags & ENVELOPE_STREAM;
-    if (envelope->count == 0 || envelope->count > LIMIT_BATCH_REQUESTS) {
+    if (envelope->count == 0 || envelope->count > LIMIT_BATCH_REQUESTS)
         return STATUS_INVALID_ARGUMENT;
-    }
-    if (stream && (envelope->type != MESSAGE_READ || envelope->count != 1)) {
+    if (stream && (envelope->type != MESSAGE_READ || envelope->count != 1))
         return STATUS_INVALID_ARGUMENT;
-    }
     return STATUS_OK;
 }
 
@@ -93,19 +89,15 @@ static int admit(struct route *route, struct client *client, const struct route_
 {
     enum route_lane lane = message->envelope.type == MESSAGE_READ ? LANE_READ : LANE_WRITE;
     int status = judge_shape(&message->envelope);
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         return status;
-    }
-    if (route->draining || lane_is_abandoned(route, lane, now_ns)) {
+    if (route->draining || lane_is_abandoned(route, lane, now_ns))
         return STATUS_UNAVAILABLE;
-    }
-    if (message->deadline_ns <= now_ns) {
+    if (message->deadline_ns <= now_ns)
         return STATUS_DEADLINE_EXCEEDED;
-    }
     if (client->messages + client->owed >= route->limits.client_messages ||
-        route->ticket_count >= route->limits.messages) {
+        route->ticket_count >= route->limits.messages)
         return STATUS_OVERLOADED;
-    }
     return credit_admit(route, client, message->bytes);
 }
 
@@ -168,23 +160,20 @@ static void take_credit(struct route *route, struct client *client, const struct
         return;
     }
     struct ticket *ticket = ticket_find_read(route, client, envelope->first);
-    if (ticket && ticket->stream) {
+    if (ticket && ticket->stream)
         credit_stream(route, ticket, envelope->bytes);
-    }
 }
 
 /* What waits is answered here; a list that is out is ended by its reader; a read that is out is answered anyway. */
 static void take_cancel(struct route *route, struct client *client, const struct envelope *envelope)
 {
     struct ticket *ticket = ticket_find_read(route, client, envelope->first);
-    if (!ticket || (envelope->flags & ENVELOPE_WRITE)) {
+    if (!ticket || (envelope->flags & ENVELOPE_WRITE))
         return;
-    }
-    if (!ticket->worker) {
+    if (!ticket->worker)
         ticket_end(route, ticket, STATUS_CANCELLED);
-    } else if (ticket->stream) {
+    else if (ticket->stream)
         ticket_send_aside(route, ticket, MESSAGE_CANCEL, 0);
-    }
 }
 
 void route_answer_status(struct route *route, uint32_t slot, uint32_t generation, uint64_t first, int32_t status,
@@ -242,7 +231,6 @@ void route_client_message(struct route *route, uint32_t slot, const struct route
         return;
     }
     take_message(route, client, &own, now_ns);
-    if (!list_empty(&route->wanting)) {
+    if (!list_empty(&route->wanting))
         credit_pump(route, now_ns);
-    }
 }

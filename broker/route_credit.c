@@ -72,9 +72,8 @@ void credit_ask(struct route *route, struct client *client, uint64_t first, uint
 
 int credit_admit(struct route *route, struct client *client, uint64_t bytes)
 {
-    if (bytes > route->limits.max_message_bytes) {
+    if (bytes > route->limits.max_message_bytes)
         return STATUS_TOO_LARGE;
-    }
     if (bytes > route->limits.uncredited_bytes) {
         if (bytes > client->granted) {
             route->counters.uncredited++;
@@ -93,21 +92,18 @@ void credit_pump(struct route *route, int64_t now_ns)
     for (struct link *at = route->wanting.next; at != &route->wanting; at = next) {
         struct client *client = LIST_OF(at, struct client, wanting);
         next = at->next;
-        if (!fits_client(route, client, client->want_bytes)) {
+        if (!fits_client(route, client, client->want_bytes))
             continue;
-        }
-        if (!fits_all(route, client->want_bytes)) {
+        if (!fits_all(route, client->want_bytes))
             return;
-        }
         grant(route, client, now_ns);
     }
 }
 
 void credit_lapse(struct route *route, struct client *client, int64_t now_ns)
 {
-    if (client->granted > 0 && client->grant_until_ns <= now_ns) {
+    if (client->granted > 0 && client->grant_until_ns <= now_ns)
         drop_grant(route, client);
-    }
 }
 
 /* ---- lists: what all of a client's lists may bring is bounded like its answers ---- */
@@ -118,9 +114,8 @@ uint64_t credit_take(struct ticket *ticket, uint64_t wanted)
     int64_t own = (int64_t)LIMIT_STREAM_BYTES - ticket->credit_out;
     int64_t all = (int64_t)LIMIT_CLIENT_IN_FLIGHT_BYTES - client->stream_credit - (int64_t)client->owed_bytes;
     int64_t room = own < all ? own : all;
-    if (room <= 0 && client->stream_credit <= 0 && client->owed_bytes == 0) {
+    if (room <= 0 && client->stream_credit <= 0 && client->owed_bytes == 0)
         room = LIMIT_PIECE_BYTES;
-    }
     uint64_t taken = room <= 0 ? 0 : (uint64_t)room < wanted ? (uint64_t)room : wanted;
     ticket->credit_out += (int64_t)taken;
     client->stream_credit += (int64_t)taken;
@@ -150,12 +145,10 @@ static void pump(struct route *route, struct ticket *ticket)
 {
     uint64_t taken = credit_take(ticket, ticket->credit_held);
     ticket->credit_held -= taken;
-    if (ticket->credit_held == 0) {
+    if (ticket->credit_held == 0)
         credit_unhold(route, ticket);
-    }
-    if (taken > 0) {
+    if (taken > 0)
         ticket_send_aside(route, ticket, MESSAGE_CREDIT, taken);
-    }
 }
 
 void credit_stream(struct route *route, struct ticket *ticket, uint64_t bytes)

@@ -10,9 +10,8 @@
 static void wheel_insert(struct route *route, struct ticket *ticket)
 {
     int64_t step = ticket->deadline_ns / (WHEEL_STEP_MS * NS_PER_MS) + 1;
-    if (step <= route->wheel_at) {
+    if (step <= route->wheel_at)
         step = route->wheel_at + 1;
-    }
     list_push_back(&route->wheel[step % WHEEL_SLOTS], &ticket->due);
 }
 
@@ -21,14 +20,12 @@ static void wheel_insert(struct route *route, struct ticket *ticket)
 void queue_push(struct route *route, struct ticket *ticket, bool front)
 {
     struct lane_queue *queue = &ticket->client->lanes[ticket->lane];
-    if (list_empty(&queue->tickets)) {
+    if (list_empty(&queue->tickets))
         list_push_back(&route->rings[ticket->lane], &queue->ring);
-    }
-    if (front) {
+    if (front)
         list_push_front(&queue->tickets, &ticket->place);
-    } else {
+    else
         list_push_back(&queue->tickets, &ticket->place);
-    }
     wheel_insert(route, ticket);
     route->queued[ticket->lane]++;
 }
@@ -51,12 +48,10 @@ static struct lane_queue *whose_turn(struct route *route, enum route_lane lane)
     struct link *ring = &route->rings[lane];
     for (;;) {
         struct lane_queue *queue = LIST_OF(ring->next, struct lane_queue, ring);
-        if (ring->next == ring->previous) {
+        if (ring->next == ring->previous)
             queue->deficit = QUANTUM_BYTES;
-        }
-        if (queue->deficit > 0) {
+        if (queue->deficit > 0)
             return queue;
-        }
         queue->deficit += QUANTUM_BYTES;
         list_remove(&queue->ring);
         list_push_back(ring, &queue->ring);
@@ -82,14 +77,12 @@ static bool is_reader_in_rotation(const struct worker *worker, int64_t now_ns)
 
 bool queue_has_worker(const struct route *route, enum route_lane lane, int64_t now_ns)
 {
-    if (lane == LANE_WRITE) {
+    if (lane == LANE_WRITE)
         return route->writer != NULL;
-    }
     for (uint32_t i = 0, seen = 0; seen < route->open_workers; i++) {
         seen += route->workers[i].open;
-        if (is_reader_in_rotation(&route->workers[i], now_ns)) {
+        if (is_reader_in_rotation(&route->workers[i], now_ns))
             return true;
-        }
     }
     return false;
 }
@@ -101,9 +94,8 @@ static bool all_lists_taken(const struct route *route, int64_t now_ns)
         const struct worker *worker = &route->workers[i];
         bool serves = is_reader_in_rotation(worker, now_ns);
         readers += serves;
-        if (serves && worker->streams < LIMIT_STREAMS) {
+        if (serves && worker->streams < LIMIT_STREAMS)
             return false;
-        }
     }
     return readers > 0;
 }
@@ -111,15 +103,12 @@ static bool all_lists_taken(const struct route *route, int64_t now_ns)
 /* A worker holds one group, and one message more; a suspect goes alone. */
 static bool has_room(const struct route *route, const struct worker *worker, const struct ticket *ticket)
 {
-    if (worker->alone) {
+    if (worker->alone)
         return false;
-    }
-    if (ticket->suspect && worker->messages > 0) {
+    if (ticket->suspect && worker->messages > 0)
         return false;
-    }
-    if (ticket->stream) {
+    if (ticket->stream)
         return worker->streams < LIMIT_STREAMS;
-    }
     return ticket->aside ||
            (worker->outstanding < route->limits.group_requests && worker->bytes < route->limits.group_bytes);
 }
@@ -130,21 +119,18 @@ static struct worker *pick_reader(const struct route *route, const struct ticket
     for (uint32_t i = 0, seen = 0; seen < route->open_workers; i++) {
         struct worker *worker = &route->workers[i];
         seen += worker->open;
-        if (!is_reader_in_rotation(worker, now_ns) || !has_room(route, worker, ticket)) {
+        if (!is_reader_in_rotation(worker, now_ns) || !has_room(route, worker, ticket))
             continue;
-        }
-        if (!best || worker->outstanding + worker->streams < best->outstanding + best->streams) {
+        if (!best || worker->outstanding + worker->streams < best->outstanding + best->streams)
             best = worker;
-        }
     }
     return best;
 }
 
 static struct worker *pick_worker(const struct route *route, const struct ticket *ticket, int64_t now_ns)
 {
-    if (ticket->lane == LANE_READ) {
+    if (ticket->lane == LANE_READ)
         return pick_reader(route, ticket, now_ns);
-    }
     return route->writer && has_room(route, route->writer, ticket) ? route->writer : NULL;
 }
 
@@ -161,9 +147,8 @@ static void account(struct route *route, struct worker *worker, struct ticket *t
         worker->messages++;
         worker->bytes += ticket->bytes;
     }
-    if (ticket->suspect) {
+    if (ticket->suspect)
         worker->alone = ticket;
-    }
     if (ticket->lane == LANE_READ && !ticket->stream) {
         ticket->reserved = ticket->client->estimate;
         ticket->client->reserved += ticket->reserved;
@@ -197,9 +182,8 @@ static void send(struct route *route, struct worker *worker, struct ticket *tick
         uint64_t wanted = ticket->credit_held;
         ticket->credit_held = 0;
         action->envelope.bytes = credit_take(ticket, wanted);
-        if (action->envelope.bytes < wanted) {
+        if (action->envelope.bytes < wanted)
             credit_hold(route, ticket, wanted - action->envelope.bytes);
-        }
     }
 }
 
@@ -227,9 +211,8 @@ static bool pass_over(struct route *route, struct lane_queue *queue, uint32_t *p
 void queue_dispatch(struct route *route, enum route_lane lane, int64_t now_ns)
 {
     uint32_t passed = 0;
-    if (lane == LANE_READ) {
+    if (lane == LANE_READ)
         route->read_blocked = false;
-    }
     while (!list_empty(&route->rings[lane])) {
         struct lane_queue *queue = whose_turn(route, lane);
         struct ticket *ticket = LIST_OF(queue->tickets.next, struct ticket, place);
@@ -238,9 +221,8 @@ void queue_dispatch(struct route *route, enum route_lane lane, int64_t now_ns)
             continue;
         }
         if (waits_for_memory(route, ticket)) {
-            if (pass_over(route, queue, &passed)) {
+            if (pass_over(route, queue, &passed))
                 return;
-            }
             continue;
         }
         struct worker *worker = pick_worker(route, ticket, now_ns);
@@ -248,9 +230,8 @@ void queue_dispatch(struct route *route, enum route_lane lane, int64_t now_ns)
             ticket_end(route, ticket, STATUS_OVERLOADED);
             continue;
         }
-        if (!worker) {
+        if (!worker)
             return;
-        }
         int64_t cost = (int64_t)cost_of(ticket);
         queue_remove(route, ticket);
         queue->deficit = list_empty(&queue->tickets) ? 0 : queue->deficit - cost;

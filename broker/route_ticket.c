@@ -23,27 +23,24 @@ static void index_read(struct route *route, struct ticket *ticket)
 static void forget_read(struct route *route, struct ticket *ticket)
 {
     struct ticket **at = bucket_of(route, ticket->client, ticket->first);
-    while (*at != ticket) {
+    while (*at != ticket)
         at = &(*at)->same_bucket;
-    }
     *at = ticket->same_bucket;
 }
 
 struct ticket *ticket_find_read(struct route *route, const struct client *client, uint64_t first)
 {
     struct ticket *ticket = *bucket_of(route, client, first);
-    while (ticket && (ticket->client != client || ticket->first != first)) {
+    while (ticket && (ticket->client != client || ticket->first != first))
         ticket = ticket->same_bucket;
-    }
     return ticket;
 }
 
 struct ticket *ticket_find(struct route *route, uint64_t number)
 {
     uint64_t index = number & ((1u << TICKET_INDEX_BITS) - 1);
-    if (number == 0 || index >= route->limits.messages || route->tickets[index].number != number) {
+    if (number == 0 || index >= route->limits.messages || route->tickets[index].number != number)
         return NULL;
-    }
     return &route->tickets[index];
 }
 
@@ -69,9 +66,8 @@ static void fill(struct ticket *ticket, const struct route_message *message)
 
 struct ticket *ticket_new(struct route *route, struct client *client, const struct route_message *message)
 {
-    if (list_empty(&route->free_tickets)) {
+    if (list_empty(&route->free_tickets))
         return NULL;
-    }
     struct ticket *ticket = LIST_OF(route->free_tickets.next, struct ticket, place);
     list_remove(&ticket->place);
     uint64_t index = (uint64_t)(ticket - route->tickets);
@@ -87,9 +83,8 @@ struct ticket *ticket_new(struct route *route, struct client *client, const stru
     route->request_bytes += ticket->bytes;
     route->live[ticket->lane]++;
     route->ticket_count++;
-    if (ticket->lane == LANE_READ) {
+    if (ticket->lane == LANE_READ)
         index_read(route, ticket);
-    }
     return ticket;
 }
 
@@ -105,9 +100,8 @@ void ticket_leave_worker(struct route *route, struct ticket *ticket)
         worker->messages--;
         worker->bytes -= ticket->bytes;
     }
-    if (worker->alone == ticket) {
+    if (worker->alone == ticket)
         worker->alone = NULL;
-    }
     if (ticket->client) {
         ticket->client->reserved -= ticket->reserved;
         ticket->client->stream_credit -= ticket->credit_out;
@@ -122,9 +116,8 @@ void ticket_leave_worker(struct route *route, struct ticket *ticket)
 static void leave_client(struct route *route, struct ticket *ticket)
 {
     struct client *client = ticket->client;
-    if (ticket->lane == LANE_READ) {
+    if (ticket->lane == LANE_READ)
         forget_read(route, ticket);
-    }
     list_remove(&ticket->owned);
     client->messages--;
     client->request_bytes -= ticket->bytes;
@@ -137,14 +130,12 @@ static void leave_client(struct route *route, struct ticket *ticket)
 
 void ticket_close(struct route *route, struct ticket *ticket)
 {
-    if (ticket->worker) {
+    if (ticket->worker)
         ticket_leave_worker(route, ticket);
-    } else if (ticket->client) {
+    else if (ticket->client)
         queue_remove(route, ticket);
-    }
-    if (ticket->client) {
+    if (ticket->client)
         leave_client(route, ticket);
-    }
     ticket->number = 0;
     route->ticket_count--;
     list_push_front(&route->free_tickets, &ticket->place);
@@ -184,9 +175,8 @@ void ticket_give_up(struct route *route, struct ticket *ticket, int32_t status)
 {
     struct client *client = ticket->client;
     struct refused refused = refused_of(ticket);
-    if (ticket->stream) {
+    if (ticket->stream)
         ticket_send_aside(route, ticket, MESSAGE_CANCEL, 0);
-    }
     ticket_orphan(route, ticket);
     route_refuse(route, client, &refused, status);
 }

@@ -15,18 +15,16 @@ static void expire_slot(struct route *route, struct link *slot, int64_t now_ns)
     for (struct link *at = slot->next; at != slot; at = next) {
         next = at->next;
         struct ticket *ticket = LIST_OF(at, struct ticket, due);
-        if (ticket->deadline_ns <= now_ns) {
+        if (ticket->deadline_ns <= now_ns)
             ticket_end(route, ticket, STATUS_DEADLINE_EXCEEDED);
-        }
     }
 }
 
 static void turn_wheel(struct route *route, int64_t now_ns)
 {
     int64_t to = now_ns / WHEEL_STEP_NS;
-    if (to - route->wheel_at > WHEEL_SLOTS) {
+    if (to - route->wheel_at > WHEEL_SLOTS)
         route->wheel_at = to - WHEEL_SLOTS;
-    }
     while (route->wheel_at < to) {
         route->wheel_at++;
         expire_slot(route, &route->wheel[route->wheel_at % WHEEL_SLOTS], now_ns);
@@ -42,9 +40,8 @@ static void refuse_queue(struct route *route, struct lane_queue *queue)
     for (struct link *at = queue->tickets.next; at != &queue->tickets; at = next) {
         next = at->next;
         struct ticket *ticket = LIST_OF(at, struct ticket, place);
-        if (ticket->lane == LANE_READ || ticket->attempt == 0) {
+        if (ticket->lane == LANE_READ || ticket->attempt == 0)
             ticket_end(route, ticket, STATUS_UNAVAILABLE);
-        }
     }
 }
 
@@ -59,13 +56,11 @@ static void refuse_lane(struct route *route, enum route_lane lane)
 
 static void look_for_workers(struct route *route, int64_t now_ns)
 {
-    for (unsigned lane = 0; lane < LANES; lane++) {
-        if (queue_has_worker(route, lane, now_ns)) {
+    for (unsigned lane = 0; lane < LANES; lane++)
+        if (queue_has_worker(route, lane, now_ns))
             route->worker_seen_ns[lane] = now_ns;
-        } else if (now_ns - route->worker_seen_ns[lane] > NO_WORKER_MS * NS_PER_MS && route->queued[lane] > 0) {
+        else if (now_ns - route->worker_seen_ns[lane] > NO_WORKER_MS * NS_PER_MS && route->queued[lane] > 0)
             refuse_lane(route, lane);
-        }
-    }
 }
 
 /* A reader that hangs keeps what it has, but its callers do not wait longer than they asked to. */
@@ -75,9 +70,8 @@ static void give_up_reads(struct route *route, struct worker *worker, int64_t no
     for (struct link *at = worker->tickets.next; at != &worker->tickets; at = next) {
         next = at->next;
         struct ticket *ticket = LIST_OF(at, struct ticket, place);
-        if (ticket->client && ticket->deadline_ns <= now_ns) {
+        if (ticket->client && ticket->deadline_ns <= now_ns)
             ticket_give_up(route, ticket, STATUS_DEADLINE_EXCEEDED);
-        }
     }
 }
 
@@ -87,11 +81,10 @@ static void look_at_client(struct route *route, struct client *client, int64_t n
 {
     credit_lapse(route, client, now_ns);
     bool short_of_memory = route->reply_bytes > route->limits.reply_bytes / 2;
-    if (client->owed == 0) {
+    if (client->owed == 0)
         client->progress_ns = now_ns;
-    } else if (short_of_memory && now_ns - client->progress_ns > STALLED_MS * NS_PER_MS) {
+    else if (short_of_memory && now_ns - client->progress_ns > STALLED_MS * NS_PER_MS)
         route_cut(route, client);
-    }
 }
 
 static void look_around(struct route *route, int64_t now_ns)
@@ -106,9 +99,8 @@ static void look_around(struct route *route, int64_t now_ns)
     for (uint32_t i = 0, seen = 0; seen < route->open_workers; i++) {
         struct worker *worker = &route->workers[i];
         seen += worker->open;
-        if (worker->open && worker->state.role == ROLE_READER && worker_is_silent(worker, now_ns)) {
+        if (worker->open && worker->state.role == ROLE_READER && worker_is_silent(worker, now_ns))
             give_up_reads(route, worker, now_ns);
-        }
     }
     credit_pump(route, now_ns);
     queue_dispatch(route, LANE_READ, now_ns);
@@ -125,9 +117,8 @@ static void end_lists(struct route *route)
         for (struct link *at = worker->tickets.next; worker->open && at != &worker->tickets; at = next) {
             next = at->next;
             struct ticket *ticket = LIST_OF(at, struct ticket, place);
-            if (ticket->client && ticket->stream) {
+            if (ticket->client && ticket->stream)
                 ticket_give_up(route, ticket, STATUS_UNAVAILABLE);
-            }
         }
     }
 }
@@ -151,11 +142,9 @@ static void drain_workers(struct route *route, uint8_t role)
 
 static bool any_here(const struct route *route, uint8_t role)
 {
-    for (uint32_t i = 0; i < route->limits.workers; i++) {
-        if (is_here(&route->workers[i], role)) {
+    for (uint32_t i = 0; i < route->limits.workers; i++)
+        if (is_here(&route->workers[i], role))
             return true;
-        }
-    }
     return false;
 }
 
@@ -163,9 +152,8 @@ static void go_on_draining(struct route *route, int64_t now_ns)
 {
     int64_t spent_ms = (now_ns - route->drain_ns) / NS_PER_MS;
     bool late = spent_ms > DRAIN_REQUESTS_MS;
-    if (spent_ms > DRAIN_STREAMS_MS) {
+    if (spent_ms > DRAIN_STREAMS_MS)
         end_lists(route);
-    }
     if (route->live[LANE_READ] == 0 || late) {
         drain_workers(route, ROLE_READER);
         route->drained_readers = true;
@@ -197,9 +185,8 @@ void route_drain(struct route *route, int64_t now_ns)
 int64_t route_next_ns(const struct route *route, int64_t now_ns)
 {
     bool waits = route->queued[LANE_READ] + route->queued[LANE_WRITE] > 0;
-    if (waits || route->draining) {
+    if (waits || route->draining)
         return now_ns + WHEEL_STEP_NS;
-    }
     bool idle = route->open_workers == 0 && route->owed == 0 && route->granted_bytes == 0 && route->ticket_count == 0;
     return idle ? INT64_MAX : route->tick_ns + TICK_NS;
 }
@@ -208,10 +195,8 @@ void route_tick(struct route *route, int64_t now_ns)
 {
     turn_wheel(route, now_ns);
     look_for_workers(route, now_ns);
-    if (now_ns - route->tick_ns >= TICK_NS) {
+    if (now_ns - route->tick_ns >= TICK_NS)
         look_around(route, now_ns);
-    }
-    if (route->draining) {
+    if (route->draining)
         go_on_draining(route, now_ns);
-    }
 }

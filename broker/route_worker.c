@@ -42,9 +42,8 @@ static struct worker *highest_writer(struct route *route)
     for (uint32_t i = 0; i < route->limits.workers; i++) {
         struct worker *worker = &route->workers[i];
         bool serves = worker->open && worker->ready && !worker->leaving && worker->state.role == ROLE_WRITER;
-        if (serves && (!best || worker->state.epoch > best->state.epoch)) {
+        if (serves && (!best || worker->state.epoch > best->state.epoch))
             best = worker;
-        }
     }
     return best;
 }
@@ -52,9 +51,8 @@ static struct worker *highest_writer(struct route *route)
 static void copy_path(struct route *route, const char *path)
 {
     size_t length = path ? strnlen(path, sizeof route->hello_path - 1) : 0;
-    if (length > 0) {
+    if (length > 0)
         memcpy(route->hello_path, path, length);
-    }
     route->hello_path[length] = '\0';
 }
 
@@ -81,12 +79,10 @@ static void describe_store(struct route *route, const struct worker *writer)
     memcpy(hello->boot_id, state->boot_id, sizeof hello->boot_id);
     memcpy(hello->incarnation, state->incarnation, sizeof hello->incarnation);
     hello->max_data_bytes = route->limits.max_data_bytes;
-    if (state->max_data_bytes > 0) {
+    if (state->max_data_bytes > 0)
         hello->max_data_bytes = smaller(state->max_data_bytes, route->limits.max_data_bytes);
-    }
-    if (state->snapshot_ms > 0) {
+    if (state->snapshot_ms > 0)
         hello->snapshot_ms = state->snapshot_ms;
-    }
     copy_path(route, writer->path);
 }
 
@@ -102,14 +98,12 @@ static bool is_news(const struct hello *before, const struct hello *after)
 static void choose_writer(struct route *route, int64_t now_ns)
 {
     struct hello before = route->hello;
-    if (route->writer) {
+    if (route->writer)
         route->worker_seen_ns[LANE_WRITE] = now_ns;
-    }
     route->writer = highest_writer(route);
     describe_store(route, route->writer);
-    if (is_news(&before, &route->hello)) {
+    if (is_news(&before, &route->hello))
         route_say_hello(route);
-    }
 }
 
 /* ---- death ---- */
@@ -132,32 +126,29 @@ static void put_back(struct route *route, struct ticket *ticket, bool died, bool
 /* A list that has delivered cannot begin again, and a backup is asked for anew. */
 static void give_back(struct route *route, struct ticket *ticket, bool died, bool was_alone)
 {
-    if (!ticket->client) {
+    if (!ticket->client)
         ticket_close(route, ticket);
-    } else if (ticket->pieces > 0) {
+    else if (ticket->pieces > 0)
         ticket_end(route, ticket, STATUS_SNAPSHOT_EXPIRED);
-    } else if (ticket->type == MESSAGE_CONTROL) {
+    else if (ticket->type == MESSAGE_CONTROL)
         ticket_end(route, ticket, STATUS_UNAVAILABLE);
-    } else {
+    else
         put_back(route, ticket, died, was_alone);
-    }
 }
 
 static void take_work_back(struct route *route, struct worker *worker, bool died)
 {
     bool was_alone = worker->messages + worker->streams == 1;
-    while (!list_empty(&worker->tickets)) {
+    while (!list_empty(&worker->tickets))
         give_back(route, LIST_OF(worker->tickets.previous, struct ticket, place), died, was_alone);
-    }
 }
 
 static void retire(struct route *route, struct worker *worker, bool died, int64_t now_ns)
 {
     worker->ready = false;
     worker->leaving = true;
-    if (died && !list_empty(&worker->tickets)) {
+    if (died && !list_empty(&worker->tickets))
         route->counters.worker_deaths++;
-    }
     take_work_back(route, worker, died);
     choose_writer(route, now_ns);
     queue_dispatch(route, LANE_READ, now_ns);
@@ -193,15 +184,13 @@ static void retire_replaced(struct route *route, const struct worker *by, int64_
 {
     for (uint32_t i = 0; i < route->limits.workers; i++) {
         struct worker *worker = &route->workers[i];
-        if (worker == by || !worker->open || !worker->ready) {
+        if (worker == by || !worker->open || !worker->ready)
             continue;
-        }
         bool same = worker->state.life == by->state.life;
         bool superseded =
             by->state.role == ROLE_WRITER && worker->state.role == ROLE_WRITER && worker->state.epoch < by->state.epoch;
-        if (same || superseded) {
+        if (same || superseded)
             retire(route, worker, true, now_ns);
-        }
     }
 }
 
@@ -215,9 +204,8 @@ void route_worker_state(struct route *route, uint32_t slot, bool ready, const st
         route->counters.malformed++;
         return;
     }
-    if (reborn) {
+    if (reborn)
         retire(route, worker, true, now_ns);
-    }
     worker->state = *state;
     worker->state.path = worker->state.status = (struct span){0};
     copy_text(&worker->path, state->path);
@@ -237,9 +225,8 @@ void route_worker_state(struct route *route, uint32_t slot, bool ready, const st
 static void learn(struct client *client, enum route_lane lane, uint64_t bytes)
 {
     struct lane_queue *queue = &client->lanes[lane];
-    if (!list_empty(&queue->tickets)) {
+    if (!list_empty(&queue->tickets))
         queue->deficit -= (int64_t)bytes;
-    }
     uint64_t faded = client->estimate - client->estimate / 8;
     client->estimate = bytes > faded ? bytes : faded;
 }
@@ -274,11 +261,10 @@ static void finish(struct route *route, struct ticket *ticket, const struct enve
 {
     struct client *client = ticket->client;
     struct envelope answer = answer_of(ticket, envelope);
-    if (ticket->stream) {
+    if (ticket->stream)
         answer.flags = ENVELOPE_LAST;
-    } else {
+    else
         learn(client, ticket->lane, bytes);
-    }
     histogram_add(&route->latency[ticket->lane], now_ns - ticket->arrived_ns, now_ns);
     route->counters.replied++;
     ticket_close(route, ticket);
@@ -293,9 +279,8 @@ static void take_piece(struct route *route, struct ticket *ticket, const struct 
     ticket->pieces++;
     ticket->credit_out -= (int64_t)bytes;
     client->stream_credit -= (int64_t)bytes;
-    if (ticket->worker->alone == ticket) {
+    if (ticket->worker->alone == ticket)
         ticket->worker->alone = NULL;
-    }
     route_to_client(route, client, &answer, body, bytes);
     credit_pump_streams(route, client);
 }
@@ -307,25 +292,22 @@ static void take_answer(struct route *route, struct ticket *ticket, const struct
     if (!ticket->client) {
         route->counters.dropped_gone += last;
         route_release(route, body);
-        if (last) {
+        if (last)
             ticket_close(route, ticket);
-        }
         return;
     }
     if (is_too_much(route, ticket, bytes)) {
         route_release(route, body);
-        if (last) {
+        if (last)
             ticket_end(route, ticket, STATUS_OVERLOADED);
-        } else {
+        else
             ticket_give_up(route, ticket, STATUS_OVERLOADED);
-        }
         return;
     }
-    if (last) {
+    if (last)
         finish(route, ticket, envelope, body, bytes, now_ns);
-    } else {
+    else
         take_piece(route, ticket, envelope, body, bytes);
-    }
 }
 
 static struct ticket *ticket_answered(struct route *route, const struct worker *worker, const struct envelope *envelope)
@@ -360,17 +342,15 @@ void route_worker_message(struct route *route, uint32_t slot, const struct envel
     enum route_lane lane = ticket->lane;
     take_answer(route, ticket, envelope, body, bytes, now_ns);
     queue_dispatch(route, lane, now_ns);
-    if (!list_empty(&route->wanting)) {
+    if (!list_empty(&route->wanting))
         credit_pump(route, now_ns);
-    }
 }
 
 bool route_view_worker(const struct route *route, uint32_t slot, int64_t now_ns, struct route_worker_view *view)
 {
     const struct worker *worker = &route->workers[slot];
-    if (slot >= route->limits.workers || !worker->open) {
+    if (slot >= route->limits.workers || !worker->open)
         return false;
-    }
     *view = (struct route_worker_view){
         .role = worker->state.role,
         .state = worker->leaving                    ? "leaving"

@@ -37,9 +37,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         input->idempotency_key = argument;
         return 0;
     case KEY_LIMIT:
-        if (!cli_number(argument, UINT32_MAX, &input->limit) || input->limit == 0) {
+        if (!cli_number(argument, UINT32_MAX, &input->limit) || input->limit == 0)
             argp_error(state, "--limit takes a whole number from 1 to %" PRIu32 ", not '%s'", UINT32_MAX, argument);
-        }
         return 0;
     case ARGP_KEY_ARG:
         if (input->count == input->most) {
@@ -49,9 +48,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         input->arguments[input->count++] = argument;
         return 0;
     case ARGP_KEY_END:
-        if (input->count < input->least) {
+        if (input->count < input->least)
             argp_error(state, "too few arguments");
-        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -96,15 +94,13 @@ static int save(int argc, char **argv)
     stigstore_request request = request_of(STIGSTORE_AUDIT_SAVE, &input);
     request.flags = input.require_resource ? STIGSTORE_REQUIRE_RESOURCE : 0;
     int code = cli_read_file(input.arguments[2], &request.data);
-    if (code != CLI_OK) {
+    if (code != CLI_OK)
         return code;
-    }
     stigstore *store = cli_open(CLI_WRITES, 0);
     stigstore_result *result = NULL;
     code = cli_call(store, CLI_WRITES, &request, &result);
-    if (code == CLI_OK) {
+    if (code == CLI_OK)
         printf("%" PRIu64 "\n", result->revision);
-    }
     stigstore_result_free(&result);
     stigstore_free(&store);
     free((void *)(uintptr_t)request.data.data);
@@ -173,9 +169,8 @@ static int list(int argc, char **argv)
     int status = stigstore_cursor_open(store, &request, &cursor, &result);
     const stigstore_item *item = NULL;
     bool printed = true;
-    while (status == STIGSTORE_OK && printed && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK) {
+    while (status == STIGSTORE_OK && printed && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
         printed = cli_common.json ? cli_print_json(item, true, input.data) : print_version(item);
-    }
     const char *message = cursor ? stigstore_cursor_message(cursor) : result ? result->message : NULL;
     int code = printed ? cli_report_status(CLI_READS, status, 0, message) : CLI_FAILED;
     stigstore_result_free(&result);
@@ -198,9 +193,8 @@ static int delete (int argc, char **argv)
     stigstore *store = cli_open(CLI_WRITES, 0);
     stigstore_result *result = NULL;
     int code = cli_call(store, CLI_WRITES, &request, &result);
-    if (code == CLI_OK) {
+    if (code == CLI_OK)
         printf("%" PRIu64 "\n", result->count);
-    }
     stigstore_result_free(&result);
     stigstore_free(&store);
     return code;

@@ -67,9 +67,8 @@ struct input {
 static uint64_t number_of(struct argp_state *state, const char *name, const char *text, uint64_t least, uint64_t most)
 {
     uint64_t number = 0;
-    if (!cli_number(text, most, &number) || number < least) {
+    if (!cli_number(text, most, &number) || number < least)
         argp_error(state, "--%s takes %" PRIu64 " to %" PRIu64 ", not '%s'", name, least, most, text);
-    }
     return number;
 }
 
@@ -77,9 +76,8 @@ static double real_of(struct argp_state *state, const char *name, const char *te
 {
     char *end = NULL;
     double number = strtod(text, &end);
-    if (end == text || *end || !(number > 0) || !(number <= 1e9)) {
+    if (end == text || *end || !(number > 0) || !(number <= 1e9))
         argp_error(state, "--%s takes a number above 0, not '%s'", name, text);
-    }
     return number;
 }
 
@@ -96,9 +94,8 @@ static void parse_via(struct argp_state *state, struct input *input, const char 
 
 static void parse_workload(struct argp_state *state, struct input *input, const char *text)
 {
-    if (input->bench.workload) {
+    if (input->bench.workload)
         argp_error(state, "one workload at a time");
-    }
     for (const struct bench_about *about = bench_workloads(); about->name; about++) {
         if (strcmp(text, about->name) == 0) {
             input->bench.workload = text;
@@ -157,9 +154,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         parse_via(state, input, argument);
         return 0;
     case KEY_DURABILITY:
-        if (strcmp(argument, "full") != 0 && strcmp(argument, "normal") != 0) {
+        if (strcmp(argument, "full") != 0 && strcmp(argument, "normal") != 0)
             argp_error(state, "--durability takes full or normal, not '%s'", argument);
-        }
         input->durability = argument;
         return 0;
     case KEY_KEEP:
@@ -187,17 +183,15 @@ static char *about_workloads(void)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    if (!out) {
+    if (!out)
         return NULL;
-    }
     fputs(
         "Loads a store and tells its speed, and whether all that was acknowledged is there. Without --store it makes a "
         "temporary store with a service of its own; in a given one it works in a kind of its own, which it deletes."
         "\vWorkloads:\n",
         out);
-    for (const struct bench_about *about = bench_workloads(); about->name; about++) {
+    for (const struct bench_about *about = bench_workloads(); about->name; about++)
         fprintf(out, "  %-14s %s\n", about->name, about->summary);
-    }
     return fclose(out) == 0 ? text : NULL;
 }
 
@@ -224,23 +218,20 @@ static void stop(int number)
 static void warn_of_memory(const char *folder)
 {
     struct statfs where;
-    if (statfs(folder, &where) == 0 && where.f_type == TMPFS_MAGIC_NUMBER) {
+    if (statfs(folder, &where) == 0 && where.f_type == TMPFS_MAGIC_NUMBER)
         cli_error("%s lies in memory, where a sync costs nothing; TMPDIR chooses another folder", folder);
-    }
 }
 
 static bool bring_store(struct input *input, struct own_service *own)
 {
     const char *const durability[] = {"--durability", input->durability, NULL};
     bool embedded = input->bench.via == BENCH_EMBEDDED;
-    if (!own_service_prepare(own, "bench")) {
+    if (!own_service_prepare(own, "bench"))
         return false;
-    }
     warn_of_memory(own->folder);
     input->bench.url = embedded ? own->database : own->endpoint;
-    if (embedded) {
+    if (embedded)
         return true;
-    }
     bool started = own_service_start(own, durability);
     input->bench.service = own->pid;
     return started;
@@ -261,9 +252,8 @@ static bool find_store(struct input *input, char *endpoint, size_t room)
         cli_error("--via embedded takes a path, not an endpoint");
         return false;
     }
-    if (input->bench.via != BENCH_RAW) {
+    if (input->bench.via != BENCH_RAW)
         return true;
-    }
     if (is_endpoint(url)) {
         snprintf(endpoint, room, "%.*s", (int)strcspn(url, "?"), url);
     } else if (locate_endpoint(url, endpoint, room, &failure) != STIGSTORE_OK) {
@@ -278,11 +268,10 @@ static bool find_store(struct input *input, char *endpoint, size_t room)
 
 static int tell(const struct input *input, const struct bench_report *report)
 {
-    if (cli_common.json) {
+    if (cli_common.json)
         report_json(report, stdout);
-    } else {
+    else
         report_table(report, stdout);
-    }
     int code = report->verified ? CLI_OK : CLI_FAILED;
     if (input->csv && !report_csv(report, input->csv)) {
         cli_error("cannot write %s: %s", input->csv, strerror(errno));
@@ -292,9 +281,8 @@ static int tell(const struct input *input, const struct bench_report *report)
         cli_error("cannot plot %s: gnuplot (Debian's gnuplot-nox) is not here or failed", input->plot);
         code = CLI_FAILED;
     }
-    if (!report->verified) {
+    if (!report->verified)
         cli_error("not all is as it was acknowledged: %s", report->complaint);
-    }
     return code;
 }
 
@@ -308,13 +296,11 @@ static int run(struct input *input)
     }
     input->bench.progress = on_terminal ? show_progress : NULL;
     bool done = bench_run(&input->bench, report);
-    if (on_terminal) {
+    if (on_terminal)
         fputs("\r\033[K", stderr);
-    }
     int code = done ? tell(input, report) : CLI_FAILED;
-    if (!done) {
+    if (!done)
         cli_error("%s", report->complaint);
-    }
     free(report);
     return code;
 }
@@ -336,8 +322,7 @@ int cli_bench(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     bool ready = cli_common.store ? find_store(&input, endpoint, sizeof(endpoint)) : bring_store(&input, &own);
     int code = ready ? run(&input) : CLI_FAILED;
-    if (!cli_common.store) {
+    if (!cli_common.store)
         own_service_stop(&own);
-    }
     return cli_finish(code);
 }

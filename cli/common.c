@@ -85,9 +85,8 @@ void cli_error(const char *format, ...)
 static void print_notice(void *context, int level, const char *line)
 {
     (void)context;
-    if (level <= 3) {
+    if (level <= 3)
         cli_error("%s", line);
-    }
 }
 
 int cli_try_open(enum cli_access access, uint32_t flags, stigstore **store)
@@ -99,12 +98,10 @@ int cli_try_open(enum cli_access access, uint32_t flags, stigstore **store)
                                  .server_key = cli_common.server_key,
                                  .key_file = cli_common.key_file,
                                  .log = print_notice};
-    if (access == CLI_READS) {
+    if (access == CLI_READS)
         options.flags |= STIGSTORE_OPEN_READ_ONLY | STIGSTORE_OPEN_MUST_EXIST;
-    }
-    if (cli_common.take_over) {
+    if (cli_common.take_over)
         options.flags |= STIGSTORE_OPEN_TAKE_OVER;
-    }
     stigstore_result *result = NULL;
     int status = stigstore_open(cli_common.store, &options, store, &result);
     /* Nothing was asked of the store yet: whatever stopped it, no mutation is in doubt. */
@@ -117,9 +114,8 @@ stigstore *cli_open(enum cli_access access, uint32_t flags)
 {
     stigstore *store = NULL;
     int code = cli_try_open(access, flags, &store);
-    if (code != CLI_OK) {
+    if (code != CLI_OK)
         exit(code);
-    }
     return store;
 }
 
@@ -148,17 +144,15 @@ static int exit_code(enum cli_access access, int status, uint32_t flags)
     }
     bool may_be_applied = access == CLI_WRITES && !(flags & STIGSTORE_NOT_APPLIED) &&
                           stigstore_status_applied(status) == STIGSTORE_APPLIED_MAYBE;
-    if (may_be_applied) {
+    if (may_be_applied)
         return CLI_OUTCOME_UNKNOWN;
-    }
     return status == STIGSTORE_DEADLINE_EXCEEDED ? CLI_LATER : CLI_FAILED;
 }
 
 static const char *what_to_do(int code, int status)
 {
-    if (code == CLI_OUTCOME_UNKNOWN) {
+    if (code == CLI_OUTCOME_UNKNOWN)
         return "; it may have been applied: retry with the same --idempotency-key, or read first";
-    }
     switch (stigstore_status_advice(status)) {
     case STIGSTORE_ADVICE_RESEND:
     case STIGSTORE_ADVICE_LATER:
@@ -208,9 +202,8 @@ static bool read_all(int fd, stigstore_bytes *data)
             *data = (stigstore_bytes){bytes, size};
             return true;
         }
-        if (got < 0 && errno != EINTR) {
+        if (got < 0 && errno != EINTR)
             break;
-        }
         if (size == capacity) {
             char *larger = realloc(bytes, capacity *= 2);
             if (!larger) {
@@ -248,9 +241,8 @@ int cli_read_file(const char *path, stigstore_bytes *data)
         free((void *)(uintptr_t)data->data);
         *data = (stigstore_bytes){NULL, 0};
     }
-    if (fd >= 0 && !is_stdin) {
+    if (fd >= 0 && !is_stdin)
         close(fd);
-    }
     return code;
 }
 
@@ -259,9 +251,8 @@ static int output_errno;
 
 bool cli_wrote(bool done)
 {
-    if (!done && output_errno == 0) {
+    if (!done && output_errno == 0)
         output_errno = errno;
-    }
     return done;
 }
 
@@ -274,9 +265,8 @@ int cli_finish(int code)
 {
     bool flushed = cli_wrote(fflush(stdout) == 0);
     if (!flushed || ferror(stdout)) {
-        if (output_errno != EPIPE) {
+        if (output_errno != EPIPE)
             cli_error("cannot write to standard output: %s", strerror(output_errno));
-        }
         return code ? code : CLI_FAILED;
     }
     return code;
@@ -297,9 +287,8 @@ void cli_time(int64_t ms, char out[32])
 
 bool cli_number(const char *text, uint64_t most, uint64_t *number)
 {
-    if (*text < '0' || *text > '9') {
+    if (*text < '0' || *text > '9')
         return false;
-    }
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
@@ -343,9 +332,8 @@ bool cli_print_json(const stigstore_item *item, bool is_audit, bool with_data)
         json_object_set_new(object, "updated_at", json_string(updated));
     }
     json_object_set_new(object, "bytes", json_integer((json_int_t)item->data_bytes));
-    if (with_data) {
+    if (with_data)
         json_object_set_new(object, "data", json_base64(item->data));
-    }
     bool done = cli_wrote(object && json_dumpf(object, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF);
     json_decref(object);
     return done;

@@ -36,9 +36,8 @@ static bool add_argument(struct arguments *arguments, char *text)
 
 static void free_arguments(struct arguments *arguments)
 {
-    while (arguments->count > 0) {
+    while (arguments->count > 0)
         free(arguments->list[--arguments->count]);
-    }
 }
 
 static bool is_proto(const FTSENT *entry)
@@ -60,12 +59,10 @@ static bool add_files(struct arguments *arguments, const char *folder)
             found = true;
         }
     }
-    if (tree) {
+    if (tree)
         fts_close(tree);
-    }
-    if (!found) {
+    if (!found)
         cli_error("no .proto file below %s", folder);
-    }
     return done && found;
 }
 
@@ -75,9 +72,8 @@ static bool write_fully(int fd, stigstore_bytes bytes)
     size_t left = bytes.size;
     while (left > 0) {
         ssize_t wrote = write(fd, at, left);
-        if (wrote < 0 && errno != EINTR) {
+        if (wrote < 0 && errno != EINTR)
             return false;
-        }
         at += wrote > 0 ? wrote : 0;
         left -= wrote > 0 ? (size_t)wrote : 0;
     }
@@ -118,12 +114,10 @@ int decode_print(const char *type, const char *folder, stigstore_bytes message)
     folder = folder ? folder : ".";
     struct arguments arguments = {.count = 0};
     char *decode = NULL, *path = NULL;
-    if (asprintf(&decode, "--decode=%s", type) < 0) {
+    if (asprintf(&decode, "--decode=%s", type) < 0)
         decode = NULL;
-    }
-    if (asprintf(&path, "--proto_path=%s", folder) < 0) {
+    if (asprintf(&path, "--proto_path=%s", folder) < 0)
         path = NULL;
-    }
     bool ready = add_argument(&arguments, strdup("protoc"));
     ready = add_argument(&arguments, decode) && ready;
     ready = add_argument(&arguments, path) && ready;

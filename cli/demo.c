@@ -84,9 +84,8 @@ static void hash_of(stigstore_bytes data, char out[HASH_TEXT])
     SHA256Init(&context);
     SHA256Update(&context, data.data, data.size);
     SHA256Final(digest, &context);
-    for (size_t i = 0; i < sizeof(digest); i++) {
+    for (size_t i = 0; i < sizeof(digest); i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    }
 }
 
 /* ---- the service ---- */
@@ -94,9 +93,8 @@ static void hash_of(stigstore_bytes data, char out[HASH_TEXT])
 static bool start(struct tour *tour)
 {
     begin(tour);
-    if (!own_service_prepare(&tour->service, "demo") || !own_service_start(&tour->service, NULL)) {
+    if (!own_service_prepare(&tour->service, "demo") || !own_service_start(&tour->service, NULL))
         return false;
-    }
     int status = stigstore_open(tour->service.endpoint, NULL, &tour->store, &tour->result);
     done(tour, "serve", "broker, writer and two readers on %s", tour->service.database);
     return expect(tour, STIGSTORE_OK, status, "open");
@@ -108,9 +106,8 @@ static bool stop(struct tour *tour)
     stigstore_result_free(&tour->result);
     stigstore_free(&tour->store);
     bool clean = own_service_stop(&tour->service);
-    for (size_t i = 0; tour->contents && i < tour->file_count; i++) {
+    for (size_t i = 0; tour->contents && i < tour->file_count; i++)
         free((void *)(uintptr_t)tour->contents[i].data);
-    }
     free(tour->contents);
     done(tour, "stop", "the service ended %s; the temporary store is removed", clean ? "in order" : "badly");
     return clean;
@@ -145,15 +142,13 @@ static bool load(struct tour *tour)
     tour->contents = calloc(tour->file_count, sizeof(*tour->contents));
     begin(tour);
     for (size_t i = 0; tour->contents && i < tour->file_count; i++) {
-        if (cli_read_file(tour->files[i], &tour->contents[i]) != CLI_OK) {
+        if (cli_read_file(tour->files[i], &tour->contents[i]) != CLI_OK)
             return false;
-        }
         bytes += tour->contents[i].size;
         int status = save_version(tour, i, first_half(tour->contents[i]), "v1");
         status = status ? status : save_version(tour, i, tour->contents[i], "v2");
-        if (!expect(tour, STIGSTORE_OK, status, tour->files[i])) {
+        if (!expect(tour, STIGSTORE_OK, status, tour->files[i]))
             return false;
-        }
     }
     done(tour, "save", "%zu files, %zu KiB, archived and saved in two versions each", tour->file_count, bytes / 1024);
     return tour->contents != NULL;
@@ -170,9 +165,8 @@ static bool read_back(struct tour *tour)
     begin(tour);
     for (size_t i = 0; i < tour->file_count; i++) {
         int status = stigstore_get_resource(tour->store, stigstore_text("skill"), id_of(tour, i), &tour->result);
-        if (!expect(tour, STIGSTORE_OK, status, "get")) {
+        if (!expect(tour, STIGSTORE_OK, status, "get"))
             return false;
-        }
         if (!is_content(tour, tour->result->items[0].data, i)) {
             cli_error("get: %s came back changed", tour->files[i]);
             return false;
@@ -188,9 +182,8 @@ static bool list(struct tour *tour)
     stigstore_request request = {STIGSTORE_REQUEST(LIST), .kind = stigstore_text("skill"),
                                  .flags = STIGSTORE_KEYS_ONLY};
     int status = stigstore_call(tour->store, &request, &tour->result);
-    if (!expect(tour, STIGSTORE_OK, status, "list")) {
+    if (!expect(tour, STIGSTORE_OK, status, "list"))
         return false;
-    }
     done(tour, "list", "%zu resources, on one snapshot, as of revision %" PRIu64, tour->result->item_count,
          tour->result->revision);
     return true;
@@ -203,17 +196,15 @@ static bool find_versions(struct tour *tour)
     hash_of(first_half(tour->contents[0]), hash);
     int status = stigstore_get_audit_by_hash(tour->store, stigstore_text("skill"), id_of(tour, 0), stigstore_text(hash),
                                              &tour->result);
-    if (!expect(tour, STIGSTORE_OK, status, "by hash")) {
+    if (!expect(tour, STIGSTORE_OK, status, "by hash"))
         return false;
-    }
     done(tour, "by hash", "%.12s... is version %.*s of %s", hash, (int)tour->result->items[0].tag.size,
          (const char *)tour->result->items[0].tag.data, tour->files[0]);
     begin(tour);
     status = stigstore_get_audit_by_tag(tour->store, stigstore_text("skill"), id_of(tour, 0), stigstore_text("v2"),
                                         &tour->result);
-    if (!expect(tour, STIGSTORE_OK, status, "by tag") || !is_content(tour, tour->result->items[0].data, 0)) {
+    if (!expect(tour, STIGSTORE_OK, status, "by tag") || !is_content(tour, tour->result->items[0].data, 0))
         return false;
-    }
     done(tour, "by tag", "v2 is the %" PRIu64 " bytes that are current", tour->result->items[0].data_bytes);
     return true;
 }
@@ -225,9 +216,8 @@ static bool conflict(struct tour *tour)
         STIGSTORE_REQUEST(SAVE),         .kind = stigstore_text("skill"),    .id = id_of(tour, 0),
         .data = stigstore_text("stale"), .condition = STIGSTORE_IF_REVISION, .if_revision = 1};
     int status = stigstore_call(tour->store, &request, &tour->result);
-    if (!expect(tour, STIGSTORE_CONFLICT, status, "conflict")) {
+    if (!expect(tour, STIGSTORE_CONFLICT, status, "conflict"))
         return false;
-    }
     done(tour, "conflict", "a save if the revision is still 1: refused, it is %" PRIu64, tour->result->revision);
     return true;
 }
@@ -245,9 +235,8 @@ static pid_t writer_pid(const struct tour *tour)
     json_array_foreach(json_object_get(health, "actors"), index, actor)
     {
         const char *name = json_string_value(json_object_get(actor, "actor"));
-        if (name && strcmp(name, "writer") == 0) {
+        if (name && strcmp(name, "writer") == 0)
             pid = (pid_t)json_integer_value(json_object_get(actor, "pid"));
-        }
     }
     json_decref(health);
     free(text);
@@ -261,9 +250,8 @@ static bool submit_saves(struct tour *tour, stigstore_queue *queue)
         snprintf(id, sizeof(id), "%06u", i);
         stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = stigstore_text("execution"),
                                      .id = stigstore_text(id), .data = stigstore_text(id), .timeout_ms = 30000};
-        if (!expect(tour, STIGSTORE_OK, stigstore_submit(queue, &request, i, NULL), "submit")) {
+        if (!expect(tour, STIGSTORE_OK, stigstore_submit(queue, &request, i, NULL), "submit"))
             return false;
-        }
     }
     return true;
 }
@@ -275,14 +263,12 @@ static unsigned take_results(stigstore_queue *queue, pid_t writer)
     for (unsigned seen = 0; seen < CRASH_SAVES;) {
         stigstore_result *results[64] = {NULL};
         size_t number = 0;
-        if (stigstore_queue_wait(queue, results, 64, 60000, &number) != STIGSTORE_OK || number == 0) {
+        if (stigstore_queue_wait(queue, results, 64, 60000, &number) != STIGSTORE_OK || number == 0)
             break;
-        }
         for (size_t i = 0; i < number; i++) {
             acknowledged += results[i]->status == STIGSTORE_OK;
-            if (++seen == CRASH_AT) {
+            if (++seen == CRASH_AT)
                 kill(writer, SIGKILL);
-            }
         }
         stigstore_results_free(results, number);
     }
@@ -303,9 +289,8 @@ static bool crash(struct tour *tour)
     stigstore_queue_free(&queue);
     stigstore_request request = {STIGSTORE_REQUEST(COUNT), .kind = stigstore_text("execution")};
     int status = stigstore_call(tour->store, &request, &tour->result);
-    if (!submitted || !expect(tour, STIGSTORE_OK, status, "count")) {
+    if (!submitted || !expect(tour, STIGSTORE_OK, status, "count"))
         return false;
-    }
     done(tour, "kill -9", "the writer, in the middle of %d saves: %u acknowledged, %" PRIu64 " there", CRASH_SAVES,
          acknowledged, tour->result->count);
     return acknowledged == CRASH_SAVES && tour->result->count == CRASH_SAVES;
@@ -324,9 +309,8 @@ int cli_demo(int argc, char **argv)
     cli_parse_plain(&argp, argc, argv, &input);
     struct tour tour = {.files = input.files, .file_count = (size_t)input.count};
     bool went_well = true;
-    for (size_t i = 0; went_well && i < sizeof(steps) / sizeof(*steps); i++) {
+    for (size_t i = 0; went_well && i < sizeof(steps) / sizeof(*steps); i++)
         went_well = steps[i](&tour);
-    }
     went_well = stop(&tour) && went_well;
     puts(went_well ? "nothing was lost." : "the tour ended early.");
     return cli_finish(went_well ? CLI_OK : CLI_FAILED);

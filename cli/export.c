@@ -53,11 +53,10 @@ static ProtobufCBinaryData binary(stigstore_bytes bytes)
 static int write_record(struct export *export, const transfer_record *record)
 {
     if (!transfer_write(export->out, record)) {
-        if (export->out == stdout) {
+        if (export->out == stdout)
             cli_wrote(false); /* told at the end */
-        } else {
+        else
             cli_error("cannot write %s: %s", export->file, strerror(errno));
-        }
         return CLI_FAILED;
     }
     progress_update(&export->progress, 0, export->resources + export->versions);
@@ -129,10 +128,8 @@ static int write_list(struct export *export, uint32_t operation, stigstore_bytes
     int status = stigstore_cursor_open(export->store, &request, &cursor, &result);
     const stigstore_item *item = NULL;
     int code = CLI_OK;
-    while (status == STIGSTORE_OK && code == CLI_OK &&
-           (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK) {
+    while (status == STIGSTORE_OK && code == CLI_OK && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
         code = write(export, item);
-    }
     if (code == CLI_OK) {
         const char *message = cursor ? stigstore_cursor_message(cursor) : result ? result->message : NULL;
         code = cli_report_status(CLI_READS, status, 0, message);
@@ -153,9 +150,8 @@ static int write_all_kinds(struct export *export)
     stigstore_request request = {.struct_size = sizeof(request), .operation = STIGSTORE_KINDS};
     stigstore_result *kinds = NULL;
     int code = cli_call(export->store, CLI_READS, &request, &kinds);
-    for (size_t i = 0; code == CLI_OK && i < kinds->item_count; i++) {
+    for (size_t i = 0; code == CLI_OK && i < kinds->item_count; i++)
         code = write_kind(export, kinds->items[i].kind);
-    }
     stigstore_result_free(&kinds);
     return code;
 }
@@ -163,23 +159,19 @@ static int write_all_kinds(struct export *export)
 /* A kind that is named twice is written once, or no import would take the file. */
 static bool was_named(const struct input *input, int at)
 {
-    for (int i = 0; i < at; i++) {
-        if (strcmp(input->kinds[i], input->kinds[at]) == 0) {
+    for (int i = 0; i < at; i++)
+        if (strcmp(input->kinds[i], input->kinds[at]) == 0)
             return true;
-        }
-    }
     return false;
 }
 
 static int write_everything(struct export *export, const struct input *input)
 {
     int code = write_header(export);
-    if (code == CLI_OK && input->kind_count == 0) {
+    if (code == CLI_OK && input->kind_count == 0)
         code = write_all_kinds(export);
-    }
-    for (int i = 0; code == CLI_OK && i < input->kind_count; i++) {
+    for (int i = 0; code == CLI_OK && i < input->kind_count; i++)
         code = was_named(input, i) ? CLI_OK : write_kind(export, stigstore_text(input->kinds[i]));
-    }
     return code ? code : write_end(export);
 }
 

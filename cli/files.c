@@ -22,9 +22,8 @@ static error_t parse_file(int key, char *argument, struct argp_state *state)
     struct input *input = state->input;
     switch (key) {
     case ARGP_KEY_ARG:
-        if (input->file) {
+        if (input->file)
             argp_error(state, "too many arguments: '%s'", argument);
-        }
         input->file = argument;
         return 0;
     case ARGP_KEY_NO_ARGS:
@@ -40,12 +39,10 @@ static char *absolute_path(const char *path)
 {
     char *absolute = NULL;
     char folder[PATH_MAX];
-    if (*path == '/') {
+    if (*path == '/')
         return strdup(path);
-    }
-    if (!getcwd(folder, sizeof(folder)) || asprintf(&absolute, "%s/%s", folder, path) < 0) {
+    if (!getcwd(folder, sizeof(folder)) || asprintf(&absolute, "%s/%s", folder, path) < 0)
         return NULL;
-    }
     return absolute;
 }
 
@@ -67,9 +64,8 @@ int cli_backup(int argc, char **argv)
     stigstore_result *result = NULL;
     int status = stigstore_backup(store, path, &result);
     int code = result ? cli_report(CLI_READS, result) : cli_report_status(CLI_READS, status, 0, NULL);
-    if (code == CLI_OK) {
+    if (code == CLI_OK)
         printf("%" PRIu64 "\n", result->revision);
-    }
     stigstore_result_free(&result);
     stigstore_free(&store);
     free(path);
@@ -81,12 +77,10 @@ static char *default_path(void)
     struct failure failure = {0};
     char notice[512];
     char *path = locate_default_database(notice, sizeof(notice), &failure);
-    if (!path) {
+    if (!path)
         exit(cli_report_status(CLI_READS, failure.status, 0, failure.message));
-    }
-    if (*notice) {
+    if (*notice)
         cli_error("%s", notice);
-    }
     return path;
 }
 
@@ -94,15 +88,12 @@ static char *default_path(void)
 static char *database_path(void)
 {
     const char *url = cli_common.store ? cli_common.store : getenv("STIGSTORE_URL");
-    if (!url || (!cli_common.store && !*url)) {
+    if (!url || (!cli_common.store && !*url))
         return default_path(); /* found without opening it: what is to be restored may be damaged, or gone */
-    }
-    if (strncmp(url, "sqlite:", 7) == 0) {
+    if (strncmp(url, "sqlite:", 7) == 0)
         url += 7;
-    }
-    if (!strstr(url, "://")) {
+    if (!strstr(url, "://"))
         return strdup(url);
-    }
     stigstore *store = cli_open(CLI_READS, 0);
     char *path = strdup(stigstore_path(store));
     stigstore_free(&store);

@@ -18,12 +18,10 @@ static json_t *describe(long pid)
     char path[64], name[64] = "";
     snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
     FILE *file = fopen(path, "re");
-    if (file && fgets(name, sizeof(name), file)) {
+    if (file && fgets(name, sizeof(name), file))
         name[strcspn(name, "\n")] = '\0';
-    }
-    if (file) {
+    if (file)
         fclose(file);
-    }
     return json_pack("{s:I,s:s}", "pid", (json_int_t)pid, "program", name);
 }
 
@@ -33,9 +31,8 @@ static bool is_listed(const json_t *holders, long pid)
     json_t *holder = NULL;
     json_array_foreach(holders, index, holder)
     {
-        if (json_integer_value(json_object_get(holder, "pid")) == pid) {
+        if (json_integer_value(json_object_get(holder, "pid")) == pid)
             return true;
-        }
     }
     return false;
 }
@@ -59,13 +56,10 @@ json_t *holders_of(const char *database_path)
     snprintf(path, sizeof(path), "%s-shm", database_path);
     FILE *locks = stat(path, &shm) == 0 ? fopen("/proc/locks", "re") : NULL;
     long pid = 0;
-    while (holders && locks && fgets(line, sizeof(line), locks)) {
-        if (parse_read_mark(line, &shm, &pid) && !is_listed(holders, pid)) {
+    while (holders && locks && fgets(line, sizeof(line), locks))
+        if (parse_read_mark(line, &shm, &pid) && !is_listed(holders, pid))
             json_array_append_new(holders, describe(pid));
-        }
-    }
-    if (locks) {
+    if (locks)
         fclose(locks);
-    }
     return holders;
 }

@@ -45,9 +45,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         input->replace = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (input->file) {
+        if (input->file)
             argp_error(state, "too many arguments: '%s'", argument);
-        }
         input->file = argument;
         return 0;
     case ARGP_KEY_NO_ARGS:
@@ -65,9 +64,8 @@ static stigstore_bytes bytes_of(ProtobufCBinaryData binary)
 
 static void clear_batch(struct batch *batch)
 {
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; i < batch->count; i++)
         transfer_free(&batch->records[i]);
-    }
     batch->count = 0;
     batch->bytes = 0;
 }
@@ -75,9 +73,8 @@ static void clear_batch(struct batch *batch)
 static int flush_batch(struct import *import)
 {
     struct batch *batch = &import->batch;
-    if (batch->count == 0) {
+    if (batch->count == 0)
         return CLI_OK;
-    }
     stigstore_request request = {STIGSTORE_REQUEST(TRANSACT), .parts = batch->parts, .part_count = batch->count};
     stigstore_result *result = NULL;
     int code = cli_call(import->store, CLI_WRITES, &request, &result);
@@ -91,9 +88,8 @@ static int add_part(struct import *import, const stigstore_request *part, transf
 {
     struct batch *batch = &import->batch;
     int code = CLI_OK;
-    if (batch->count == BATCH_PARTS || (batch->count > 0 && batch->bytes + part->data.size > BATCH_BYTES)) {
+    if (batch->count == BATCH_PARTS || (batch->count > 0 && batch->bytes + part->data.size > BATCH_BYTES))
         code = flush_batch(import);
-    }
     if (code == CLI_OK) {
         batch->parts[batch->count] = *part;
         batch->records[batch->count++] = *record;
@@ -176,9 +172,8 @@ static int damaged(const struct import *import, const char *why)
 static int check_header(const struct import *import, const transfer_record *record)
 {
     if (record->record_case != STIGSTORE__TRANSFER__V1__RECORD__RECORD_HEADER ||
-        strcmp(record->header->format, TRANSFER_FORMAT) != 0) {
+        strcmp(record->header->format, TRANSFER_FORMAT) != 0)
         return damaged(import, "it does not begin with a header");
-    }
     if (record->header->version != TRANSFER_VERSION) {
         cli_error("UNSUPPORTED: %s has format version %" PRIu32 ", this program reads %d", import->file,
                   record->header->version, TRANSFER_VERSION);
@@ -189,9 +184,8 @@ static int check_header(const struct import *import, const transfer_record *reco
 
 static int take_end(struct import *import, const Stigstore__Transfer__V1__End *end)
 {
-    if (end->resources != import->resources || end->versions != import->versions) {
+    if (end->resources != import->resources || end->versions != import->versions)
         return damaged(import, "its end counts other records");
-    }
     return flush_batch(import);
 }
 
@@ -289,9 +283,8 @@ int cli_import(int argc, char **argv)
     clear_batch(&import->batch);
     import_history_free(&import->history);
     stigstore_free(&import->store);
-    if (!is_stdin) {
+    if (!is_stdin)
         fclose(in);
-    }
     free(import);
     return cli_finish(code);
 }

@@ -32,9 +32,8 @@ static int compare_known(const void *a, const void *b)
 struct import_history *import_history_new(stigstore *store)
 {
     struct import_history *history = calloc(1, sizeof(*history));
-    if (history) {
+    if (history)
         history->store = store;
-    }
     return history;
 }
 
@@ -71,9 +70,8 @@ static int load(struct import_history *history, struct known *known)
 static char *copy(ProtobufCBinaryData bytes)
 {
     char *out = malloc(bytes.len + 1);
-    if (out && bytes.len) {
+    if (out && bytes.len)
         memcpy(out, bytes.data, bytes.len);
-    }
     return out;
 }
 
@@ -90,17 +88,15 @@ static int find(struct import_history *history, const Stigstore__Transfer__V1__V
         return STIGSTORE_OK;
     }
     struct known *known = calloc(1, sizeof(*known));
-    if (!known) {
+    if (!known)
         return STIGSTORE_NO_MEMORY;
-    }
     *known = (struct known){.kind = copy(version->kind),
                             .kind_size = version->kind.len,
                             .id = copy(version->resource_id),
                             .id_size = version->resource_id.len};
     int status = known->kind && known->id ? load(history, known) : STIGSTORE_NO_MEMORY;
-    if (status == STIGSTORE_OK && !tsearch(known, &history->tree, compare_known)) {
+    if (status == STIGSTORE_OK && !tsearch(known, &history->tree, compare_known))
         status = STIGSTORE_NO_MEMORY;
-    }
     if (status != STIGSTORE_OK) {
         free_known(known);
         return status;

@@ -32,19 +32,16 @@ static const char *const main_name = "stigstore";
 static char *help_text(int key, const char *text, void *input)
 {
     (void)input;
-    if (key != ARGP_KEY_HELP_POST_DOC) {
+    if (key != ARGP_KEY_HELP_POST_DOC)
         return (char *)(uintptr_t)text;
-    }
     char *out = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&out, &size);
-    if (!memory) {
+    if (!memory)
         return NULL;
-    }
     fputs("Verbs (`stigstore VERB --help` says more):\n", memory);
-    for (const struct cli_verb *verb = cli_verbs; verb->name; verb++) {
+    for (const struct cli_verb *verb = cli_verbs; verb->name; verb++)
         fprintf(memory, "  %-9s %s\n", verb->name, verb->summary);
-    }
     fputs("\nExit codes: 0 done; 1 not found; 2 usage; 3 conflict; 4 try again later;\n"
           "5 failed; 6 not known whether it was applied\n(retry with the same idempotency key).",
           memory);
@@ -53,11 +50,9 @@ static char *help_text(int key, const char *text, void *input)
 
 static const struct cli_verb *find_verb(const char *name)
 {
-    for (const struct cli_verb *verb = cli_verbs; verb->name; verb++) {
-        if (strcmp(verb->name, name) == 0) {
+    for (const struct cli_verb *verb = cli_verbs; verb->name; verb++)
+        if (strcmp(verb->name, name) == 0)
             return verb;
-        }
-    }
     return NULL;
 }
 

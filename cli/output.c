@@ -20,9 +20,8 @@ static FILE *open_part(struct cli_output *output, const char *path, const struct
         return NULL;
     }
     FILE *stream = fopen(output->part, "wxe");
-    if (stream && there) {
+    if (stream && there)
         fchmod(fileno(stream), there->st_mode & 0777);
-    }
     return stream;
 }
 
@@ -38,11 +37,10 @@ bool cli_output_open(struct cli_output *output, const char *path)
     struct stat info;
     bool is_there = stat(path, &info) == 0;
     *output = (struct cli_output){.path = path};
-    if (is_there && !S_ISREG(info.st_mode)) {
+    if (is_there && !S_ISREG(info.st_mode))
         output->stream = fopen(path, "we");
-    } else {
+    else
         output->stream = open_part(output, path, is_there ? &info : NULL);
-    }
     if (!output->stream) {
         cli_error("cannot write %s: %s", path, strerror(errno));
         clear(output);
@@ -56,9 +54,8 @@ static bool finish(struct cli_output *output, bool keep)
     bool synced = fflush(output->stream) == 0 && (!output->part || !keep || fsync(fileno(output->stream)) == 0);
     int reason = errno;
     bool closed = fclose(output->stream) == 0;
-    if (!synced) {
+    if (!synced)
         errno = reason;
-    }
     bool done = synced && closed;
     return done && output->part && keep ? rename(output->part, output->target) == 0 : done;
 }
@@ -70,9 +67,8 @@ int cli_output_close(struct cli_output *output, int code)
         cli_error("cannot write %s: %s", output->path, strerror(errno));
         code = CLI_FAILED;
     }
-    if (code != CLI_OK && output->part) {
+    if (code != CLI_OK && output->part)
         unlink(output->part);
-    }
     clear(output);
     return code;
 }

@@ -39,9 +39,8 @@ static void run_service(const struct own_service *service, const char *const *mo
     char ready[16];
     const char *arguments[MOST_ARGUMENTS] = {"stigstore",  "serve",           "--db",       service->database,
                                              "--endpoint", service->endpoint, "--ready-fd", ready};
-    for (size_t i = 8; more && *more && i < MOST_ARGUMENTS - 1; i++) {
+    for (size_t i = 8; more && *more && i < MOST_ARGUMENTS - 1; i++)
         arguments[i] = *more++;
-    }
     snprintf(ready, sizeof(ready), "%d", ready_fd);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     setpgid(0, 0); /* Ctrl-C is for the verb, which then stops it */
@@ -62,17 +61,15 @@ bool own_service_start(struct own_service *service, const char *const *more)
         return false;
     }
     service->pid = fork();
-    if (service->pid == 0) {
+    if (service->pid == 0)
         run_service(service, more, ready[1]);
-    }
     close(ready[1]);
     ssize_t got = 0;
     while (service->pid > 0 && (got = read(ready[0], line, sizeof(line) - 1)) < 0 && errno == EINTR) {
     }
     close(ready[0]);
-    if (got <= 0) {
+    if (got <= 0)
         cli_error("the service did not start; `stigstore serve --db %s` says why", service->database);
-    }
     return got > 0;
 }
 

@@ -19,9 +19,8 @@ struct progress progress_start(const char *what, uint64_t total)
 void progress_update(struct progress *progress, uint64_t done, uint64_t items)
 {
     int64_t now = progress->on_terminal ? clock_boot_ns() : 0;
-    if (!progress->on_terminal || now - progress->shown_ns < REDRAW_MS * NS_PER_MS) {
+    if (!progress->on_terminal || now - progress->shown_ns < REDRAW_MS * NS_PER_MS)
         return;
-    }
     progress->shown_ns = now;
     if (progress->total == 0) {
         fprintf(stderr, "\r%s: %" PRIu64 " records", progress->what, items);
@@ -35,7 +34,6 @@ void progress_update(struct progress *progress, uint64_t done, uint64_t items)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->on_terminal && progress->shown_ns) {
+    if (progress->on_terminal && progress->shown_ns)
         fputs("\r\033[K", stderr);
-    }
 }

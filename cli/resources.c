@@ -39,16 +39,14 @@ struct input {
 static void take_number(struct argp_state *state, const char *option, const char *argument, uint64_t most,
                         uint64_t *number)
 {
-    if (!cli_number(argument, most, number) || *number == 0) {
+    if (!cli_number(argument, most, number) || *number == 0)
         argp_error(state, "--%s takes a whole number from 1 to %" PRIu64 ", not '%s'", option, most, argument);
-    }
 }
 
 static void take_condition(struct argp_state *state, struct input *input, uint32_t condition)
 {
-    if (input->condition != STIGSTORE_ALWAYS) {
+    if (input->condition != STIGSTORE_ALWAYS)
         argp_error(state, "only one of --if-absent, --if-exists and --if-revision");
-    }
     input->condition = condition;
 }
 
@@ -109,9 +107,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_ARG:
         return take_argument(state, input, argument);
     case ARGP_KEY_END:
-        if (input->count < input->least) {
+        if (input->count < input->least)
             argp_error(state, "too few arguments");
-        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -166,14 +163,12 @@ int cli_put(int argc, char **argv)
 
     stigstore_request request = request_of(STIGSTORE_SAVE, &input);
     int code = cli_read_file(input.arguments[2], &request.data);
-    if (code != CLI_OK) {
+    if (code != CLI_OK)
         return code;
-    }
     stigstore_result *result = NULL;
     code = call_once(CLI_WRITES, &request, &result);
-    if (code == CLI_OK) {
+    if (code == CLI_OK)
         printf("%" PRIu64 "\n", result->revision);
-    }
     stigstore_result_free(&result);
     free((void *)(uintptr_t)request.data.data);
     return cli_finish(code);
@@ -181,9 +176,8 @@ int cli_put(int argc, char **argv)
 
 static int print_resource(const stigstore_item *item, const struct input *input)
 {
-    if (input->decode_type) {
+    if (input->decode_type)
         return decode_print(input->decode_type, input->import_folder, item->data);
-    }
     bool done = cli_common.json ? cli_print_json(item, false, input->data) : cli_write_all(stdout, item->data);
     return done ? CLI_OK : CLI_FAILED;
 }
@@ -192,15 +186,13 @@ static int print_resource(const stigstore_item *item, const struct input *input)
 static int print_into(const stigstore_item *item, const struct input *input)
 {
     struct cli_output output;
-    if (!cli_output_open(&output, input->output)) {
+    if (!cli_output_open(&output, input->output))
         return CLI_FAILED;
-    }
     int code = CLI_FAILED;
-    if (dup2(fileno(output.stream), STDOUT_FILENO) >= 0) {
+    if (dup2(fileno(output.stream), STDOUT_FILENO) >= 0)
         code = cli_finish(print_resource(item, input));
-    } else {
+    else
         cli_error("cannot write %s: %s", input->output, strerror(errno));
-    }
     return cli_output_close(&output, code);
 }
 
@@ -233,12 +225,10 @@ int cli_get(int argc, char **argv)
 
 static bool print_row(const stigstore_item *item, bool keys_only)
 {
-    if (!cli_write_all(stdout, item->id)) {
+    if (!cli_write_all(stdout, item->id))
         return false;
-    }
-    if (keys_only) {
+    if (keys_only)
         return cli_wrote(putchar('\n') != EOF);
-    }
     char updated[32];
     cli_time(item->updated_ms, updated);
     return cli_wrote(printf("\t%" PRIu64 "\t%s\t%" PRIu64 "\n", item->revision, updated, item->data_bytes) > 0);
@@ -279,9 +269,8 @@ static int print_list(stigstore *store, const stigstore_request *request, const 
     stigstore_result_free(&result);
     const stigstore_item *item = NULL;
     bool printed = true;
-    while (printed && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK) {
+    while (printed && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
         printed = cli_common.json ? cli_print_json(item, false, input->data) : print_row(item, input->keys);
-    }
     int code = printed ? cli_report_status(CLI_READS, status, 0, stigstore_cursor_message(cursor)) : CLI_FAILED;
     stigstore_cursor_free(&cursor);
     return code;
@@ -331,9 +320,8 @@ int cli_count(int argc, char **argv)
     request.id = stigstore_text(input.prefix);
     stigstore_result *result = NULL;
     int code = call_once(CLI_READS, &request, &result);
-    if (code == CLI_OK) {
+    if (code == CLI_OK)
         printf("%" PRIu64 "\n", result->count);
-    }
     stigstore_result_free(&result);
     return cli_finish(code);
 }
@@ -342,9 +330,8 @@ int cli_count(int argc, char **argv)
 static uint32_t delete_operation(const struct input *input)
 {
     int ways = (input->arguments[1] != NULL) + (input->prefix != NULL) + input->all;
-    if (ways != 1 || (input->condition != STIGSTORE_ALWAYS && !input->arguments[1])) {
+    if (ways != 1 || (input->condition != STIGSTORE_ALWAYS && !input->arguments[1]))
         return 0;
-    }
     return input->all ? STIGSTORE_DELETE_KIND : input->prefix ? STIGSTORE_DELETE_PREFIX : STIGSTORE_DELETE;
 }
 
@@ -370,14 +357,12 @@ int cli_delete(int argc, char **argv)
         return CLI_USAGE;
     }
     stigstore_request request = request_of(operation, &input);
-    if (input.prefix) {
+    if (input.prefix)
         request.id = stigstore_text(input.prefix);
-    }
     stigstore_result *result = NULL;
     int code = call_once(CLI_WRITES, &request, &result);
-    if (code == CLI_OK || (result && result->count)) {
+    if (code == CLI_OK || (result && result->count))
         printf("%" PRIu64 "\n", result->count);
-    }
     stigstore_result_free(&result);
     return cli_finish(code);
 }

@@ -50,9 +50,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         input->print = true;
         return 0;
     case KEY_READY_FD:
-        if (!cli_number(argument, INT_MAX, &input->ready_fd)) {
+        if (!cli_number(argument, INT_MAX, &input->ready_fd))
             argp_error(state, "--ready-fd takes a descriptor");
-        }
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "too many arguments: '%s'", argument);
@@ -65,32 +64,28 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static void print_line(void *context, int level, const char *line)
 {
     (void)context;
-    if (level <= LOG_LEVEL_NOTICE) {
+    if (level <= LOG_LEVEL_NOTICE)
         cli_error("%s", line);
-    }
 }
 
 /* The folder this program was started from: its actors lie beside it. */
 static const char *own_folder(char *out, size_t out_bytes)
 {
     ssize_t size = readlink("/proc/self/exe", out, out_bytes - 1);
-    if (size <= 0) {
+    if (size <= 0)
         return NULL;
-    }
     out[size] = '\0';
     char *slash = strrchr(out, '/');
-    if (slash) {
+    if (slash)
         *slash = '\0';
-    }
     return out;
 }
 
 static int gather(struct serve_config *config, const char *file, struct failure *failure)
 {
     int status = serve_config_environment(config, failure);
-    if (status == STATUS_OK && file) {
+    if (status == STATUS_OK && file)
         status = serve_config_file(config, file, failure);
-    }
     return status == STATUS_OK ? serve_config_defaults(config) : status;
 }
 
@@ -101,20 +96,17 @@ struct numbers {
 static int judge(const struct serve_config *config, struct numbers *numbers, struct failure *failure)
 {
     const char *durability = config->values[SERVE_durability];
-    if (strcmp(durability, "full") != 0 && strcmp(durability, "normal") != 0) {
+    if (strcmp(durability, "full") != 0 && strcmp(durability, "normal") != 0)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "durability is full or normal, not '%s'", durability);
-    }
-    if (!*config->values[SERVE_listen] != !*config->values[SERVE_keys]) {
+    if (!*config->values[SERVE_listen] != !*config->values[SERVE_keys])
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "--listen and --keys go together");
-    }
     int status = serve_config_number(config, SERVE_readers, 1, SUPERVISOR_READERS_MOST, &numbers->readers, failure);
     if (status == STATUS_OK) {
         status = serve_config_number(config, SERVE_max_data_bytes, 1, LIMIT_DATA_BYTES_MOST, &numbers->max_data_bytes,
                                      failure);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
         status = serve_config_number(config, SERVE_snapshot_seconds, 1, 86400, &numbers->snapshot_seconds, failure);
-    }
     return status;
 }
 
@@ -126,18 +118,15 @@ static int locate(struct serve_config *config, struct failure *failure)
     if (!**database) {
         free(*database);
         *database = locate_default_database(notice, sizeof(notice), failure);
-        if (!*database) {
+        if (!*database)
             return failure->status;
-        }
-        if (*notice) {
+        if (*notice)
             cli_error("%s", notice);
-        }
     }
     if (!**endpoint) {
         int status = locate_endpoint(*database, found, sizeof(found), failure);
-        if (status != STATUS_OK) {
+        if (status != STATUS_OK)
             return status;
-        }
         free(*endpoint);
         *endpoint = strdup(found);
     }
@@ -169,9 +158,8 @@ static int run(const struct serve_config *config, const struct numbers *numbers,
 {
     char folder[PATH_MAX], program[PATH_MAX + 16] = "stigstore";
     const char *own = own_folder(folder, sizeof(folder));
-    if (own) {
+    if (own)
         snprintf(program, sizeof(program), "%s/stigstore", own);
-    }
     struct failure refusal = {0};
     struct greeting greeting = {config, program, is_default_store};
     struct supervisor_options supervisor = {
@@ -192,9 +180,8 @@ static int run(const struct serve_config *config, const struct numbers *numbers,
     };
     actor_set_name("stigstore serve");
     int ended = supervisor_run(&supervisor);
-    if (refusal.status != STATUS_OK) {
+    if (refusal.status != STATUS_OK)
         return cli_report_status(CLI_READS, refusal.status, 0, refusal.message);
-    }
     return ended == ACTOR_EXIT_OK ? CLI_OK : CLI_FAILED;
 }
 
@@ -222,9 +209,8 @@ int cli_serve(int argc, char **argv)
     bool is_default_store = status == STATUS_OK && !*config->values[SERVE_db] && !*config->values[SERVE_endpoint];
     status = status == STATUS_OK ? locate(config, &failure) : status;
     int code = cli_report_status(CLI_READS, status, 0, failure.message);
-    if (code == CLI_OK) {
+    if (code == CLI_OK)
         code = run(config, &numbers, is_default_store, input.ready_fd == UINT64_MAX ? -1 : (int)input.ready_fd);
-    }
     serve_config_clear(config);
     return code;
 }

@@ -27,18 +27,16 @@ const char *serve_setting_name(enum serve_setting setting)
 
 int serve_config_set(struct serve_config *config, enum serve_setting setting, const char *value)
 {
-    if (!config->values[setting]) {
+    if (!config->values[setting])
         config->values[setting] = strdup(value);
-    }
     return config->values[setting] ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 static void environment_name(const char *option, char *out, size_t out_bytes)
 {
     snprintf(out, out_bytes, "STIGSTORE_%s", option);
-    for (char *at = out; *at; at++) {
+    for (char *at = out; *at; at++)
         *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
-    }
 }
 
 int serve_config_environment(struct serve_config *config, struct failure *failure)
@@ -47,9 +45,8 @@ int serve_config_environment(struct serve_config *config, struct failure *failur
         char name[64];
         environment_name(settings[setting].name, name, sizeof(name));
         const char *value = getenv(name);
-        if (value && serve_config_set(config, (enum serve_setting)setting, value) != STATUS_OK) {
+        if (value && serve_config_set(config, (enum serve_setting)setting, value) != STATUS_OK)
             return failure_set(failure, STATUS_NO_MEMORY, "out of memory");
-        }
     }
     return STATUS_OK;
 }
@@ -57,13 +54,11 @@ int serve_config_environment(struct serve_config *config, struct failure *failur
 /* Without the white space around it. */
 static char *trim(char *text)
 {
-    while (isspace((unsigned char)*text)) {
+    while (isspace((unsigned char)*text))
         text++;
-    }
     char *end = text + strlen(text);
-    while (end > text && isspace((unsigned char)end[-1])) {
+    while (end > text && isspace((unsigned char)end[-1]))
         end--;
-    }
     *end = '\0';
     return text;
 }
@@ -86,12 +81,10 @@ static int take_setting(struct serve_config *of_file, const char *name, const ch
 static int take_line(struct serve_config *of_file, char *line, struct failure *failure)
 {
     char *text = trim(line), *equals = strchr(text, '=');
-    if (*text == '\0' || *text == '#' || *text == ';') {
+    if (*text == '\0' || *text == '#' || *text == ';')
         return STATUS_OK;
-    }
-    if (!equals) {
+    if (!equals)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "not name = value");
-    }
     *equals = '\0';
     return take_setting(of_file, trim(text), trim(equals + 1), failure);
 }
@@ -108,11 +101,10 @@ static int read_lines(struct serve_config *of_file, FILE *in, const char *path, 
         number++;
         status = take_line(of_file, line, &inner);
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         failure_set(failure, status, "%s, line %u: %s", path, number, inner.status ? inner.message : "out of memory");
-    } else if (!feof(in)) {
+    else if (!feof(in))
         status = failure_set(failure, STATUS_INVALID_ARGUMENT, "cannot read %s: %s", path, strerror(errno));
-    }
     free(line);
     return status;
 }
@@ -121,15 +113,12 @@ int serve_config_file(struct serve_config *config, const char *path, struct fail
 {
     struct serve_config of_file = {{NULL}};
     FILE *in = fopen(path, "re");
-    if (!in) {
+    if (!in)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "cannot read %s: %s", path, strerror(errno));
-    }
     int status = read_lines(&of_file, in, path, failure);
-    for (int setting = 0; status == STATUS_OK && setting < SERVE_SETTING_COUNT; setting++) {
-        if (of_file.values[setting]) {
+    for (int setting = 0; status == STATUS_OK && setting < SERVE_SETTING_COUNT; setting++)
+        if (of_file.values[setting])
             status = serve_config_set(config, (enum serve_setting)setting, of_file.values[setting]);
-        }
-    }
     serve_config_clear(&of_file);
     fclose(in);
     return status;
@@ -137,11 +126,9 @@ int serve_config_file(struct serve_config *config, const char *path, struct fail
 
 int serve_config_defaults(struct serve_config *config)
 {
-    for (int setting = 0; setting < SERVE_SETTING_COUNT; setting++) {
-        if (serve_config_set(config, (enum serve_setting)setting, settings[setting].standard) != STATUS_OK) {
+    for (int setting = 0; setting < SERVE_SETTING_COUNT; setting++)
+        if (serve_config_set(config, (enum serve_setting)setting, settings[setting].standard) != STATUS_OK)
             return STATUS_NO_MEMORY;
-        }
-    }
     return STATUS_OK;
 }
 

@@ -14,15 +14,13 @@ static json_t *gather(stigstore *store, bool *fresh)
 {
     char *text = NULL;
     *fresh = true;
-    if (stigstore_status_json(store, &text) != STIGSTORE_OK) {
+    if (stigstore_status_json(store, &text) != STIGSTORE_OK)
         return NULL;
-    }
     json_t *object = json_loads(text, 0, NULL);
     stigstore_memory_free(text);
     const char *path = json_string_value(json_object_get(object, "path"));
-    if (path && *path) {
+    if (path && *path)
         json_object_set_new(object, "snapshot_holders", holders_of(path));
-    }
     const char *endpoint = json_string_value(json_object_get(object, "endpoint"));
     if (endpoint && strncmp(endpoint, "ipc://", 6) == 0) {
         char *collected = health_collect(endpoint, fresh);
@@ -51,9 +49,8 @@ static json_t *worker_status(const json_t *service, const char *role)
     json_t *worker = NULL;
     json_array_foreach(json_object_get(service, "workers"), index, worker)
     {
-        if (strcmp(text_of(worker, "role"), role) == 0) {
+        if (strcmp(text_of(worker, "role"), role) == 0)
             return json_object_get(worker, "status");
-        }
     }
     return NULL;
 }
@@ -87,9 +84,8 @@ static void print_members(const char *title, const json_t *object)
             any = true;
         }
     }
-    if (any) {
+    if (any)
         putchar('\n');
-    }
 }
 
 static void print_holders(const json_t *holders)
@@ -106,9 +102,8 @@ static void print_holders(const json_t *holders)
 static void print_report(const json_t *report)
 {
     json_t *service = json_object_get(report, "service");
-    if (json_is_null(service)) {
+    if (json_is_null(service))
         service = NULL;
-    }
     json_t *broker = json_object_get(service, "broker");
     json_t *writer = service ? worker_status(service, "writer") : json_object_get(report, "store");
     printf("store       %s\n", text_of(report, "path"));
@@ -126,9 +121,8 @@ static void print_report(const json_t *report)
     print_members("latency    ", json_object_get(broker, "latency"));
     print_members("counters   ", json_object_get(broker, "counters"));
     print_holders(json_object_get(report, "snapshot_holders"));
-    if (*text_of(writer, "sqlite_warning")) {
+    if (*text_of(writer, "sqlite_warning"))
         printf("warning     %s\n", text_of(writer, "sqlite_warning"));
-    }
 }
 
 int cli_status(int argc, char **argv)
@@ -141,9 +135,8 @@ int cli_status(int argc, char **argv)
     cli_parse(&argp, argc, argv, NULL);
     stigstore *store = NULL;
     int code = cli_try_open(CLI_READS, 0, &store);
-    if (code != CLI_OK) {
+    if (code != CLI_OK)
         return code == CLI_USAGE ? CLI_USAGE : CLI_LATER;
-    }
     bool fresh = false;
     json_t *report = gather(store, &fresh);
     stigstore_free(&store);
@@ -159,10 +152,9 @@ int cli_status(int argc, char **argv)
         print_report(report);
     }
     json_decref(report);
-    if (!answers) {
+    if (!answers)
         cli_error("UNAVAILABLE: no service answers for this store; `stigstore serve` starts one");
-    } else if (!fresh) {
+    else if (!fresh)
         cli_error("UNAVAILABLE: an actor's health file is missing or older than %d s", HEALTH_STALE_MS / 1000);
-    }
     return cli_finish(answers && fresh ? CLI_OK : CLI_LATER);
 }

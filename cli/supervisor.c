@@ -183,12 +183,11 @@ static void carry_out(struct supervisor *self)
 {
     size_t index;
     enum supervise_order order;
-    while ((order = supervise_next(&self->state, clock_boot_ns(), &index)) != SUPERVISE_NOTHING) {
+    while ((order = supervise_next(&self->state, clock_boot_ns(), &index)) != SUPERVISE_NOTHING)
         if (order == SUPERVISE_START)
             start_child(self, index);
         else
             kill(self->processes[index].pid, order == SUPERVISE_TERMINATE ? SIGTERM : SIGKILL);
-    }
 }
 
 static void wait_for_events(struct supervisor *self)

@@ -42,12 +42,11 @@ static void tell_watchers(struct driver *driver)
 {
     bool has_work = driver->watchers && driver->lane->ops->has_work(driver->lane);
 
-    for (struct waiter *waiter = driver->watchers; waiter; waiter = waiter->next) {
+    for (struct waiter *waiter = driver->watchers; waiter; waiter = waiter->next)
         if (has_work)
             queue_signal(waiter->queue);
         else
             queue_arm_timer(waiter->queue);
-    }
 }
 
 static void wake(const struct waiter *waiter)

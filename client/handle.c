@@ -46,10 +46,9 @@ void store_leave(struct stigstore *store, struct entry *entry)
     unsigned inside = atomic_load(&store->inside);
 
     log_leave(entry->log_before);
-    while (!(inside & INSIDE_CLOSING)) {
+    while (!(inside & INSIDE_CLOSING))
         if (atomic_compare_exchange_weak(&store->inside, &inside, inside - INSIDE_THREAD))
             return;
-    }
     pthread_mutex_lock(&store->hub->mutex); /* who closes waits under it, and frees the handle only after us */
     atomic_fetch_sub(&store->inside, INSIDE_THREAD);
     pthread_cond_broadcast(&store->rare);

@@ -72,12 +72,11 @@ static void settle_batch(struct local_reads *reads, const struct failure *failur
             call_list_prepend(&reads->queued, reads->batch[i]);
         }
     }
-    for (size_t i = 0; i < reads->batch_count; i++) {
+    for (size_t i = 0; i < reads->batch_count; i++)
         if (failure->status != STATUS_OK)
             settle_failure(reads, reads->batch[i], failure);
         else if (reads->replies[i].status != STATUS_NOT_READ)
             settle(reads->batch[i], &reads->replies[i], true);
-    }
     arena_reset(reads->arena);
 }
 

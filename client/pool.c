@@ -272,10 +272,9 @@ static int64_t latest_deadline(const struct request *requests, size_t count)
 {
     int64_t latest_ns = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (requests[i].deadline_ns > latest_ns)
             latest_ns = requests[i].deadline_ns;
-    }
     return latest_ns;
 }
 

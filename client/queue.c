@@ -111,10 +111,9 @@ void queue_unwatch(struct stigstore_queue *queue)
 /* Ends what is still under way; nobody will take the results. Mutex held. */
 static void end_calls(struct stigstore_queue *queue)
 {
-    for (size_t i = 0; i < TICKET_BUCKETS; i++) {
+    for (size_t i = 0; i < TICKET_BUCKETS; i++)
         while (queue->buckets[i])
             op_end_now(&queue->buckets[i]->op, STATUS_CANCELLED);
-    }
     while (queue->ready_first) {
         struct result_box *box = queue->ready_first;
         queue->ready_first = box->next;

@@ -15,10 +15,9 @@ int struct_read(const void *from, uint32_t struct_size, size_t least_bytes, void
 
     if (struct_size < least_bytes || struct_size > STRUCT_MOST_BYTES)
         return STATUS_INVALID_ARGUMENT;
-    for (size_t i = known_bytes; i < struct_size; i++) {
+    for (size_t i = known_bytes; i < struct_size; i++)
         if (bytes[i])
             return STATUS_UNSUPPORTED;
-    }
     memset(to, 0, known_bytes);
     memcpy(to, from, struct_size < known_bytes ? struct_size : known_bytes);
     return STATUS_OK;

@@ -167,10 +167,9 @@ static const struct item *copy_items(struct arena *arena, const struct item *fro
 {
     struct item *to = arena ? arena_calloc(arena, count, sizeof(*to)) : NULL;
 
-    for (size_t i = 0; to && i < count; i++) {
+    for (size_t i = 0; to && i < count; i++)
         if (!copy_item(arena, &to[i], &from[i]))
             return NULL;
-    }
     return to;
 }
 

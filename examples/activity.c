@@ -29,12 +29,10 @@ static stigstore_decision merge(void *context, const stigstore_item *current, st
     int length = snprintf(line, sizeof(line), "%s done at %lld\n", step->name, (long long)time(NULL));
     free(step->document);
     step->document = malloc(size + (size_t)length);
-    if (!step->document) {
+    if (!step->document)
         return STIGSTORE_UPDATE_ABORT;
-    }
-    if (size) {
+    if (size)
         memcpy(step->document, current->data.data, size);
-    }
     memcpy(step->document + size, line, (size_t)length);
     *data = (stigstore_bytes){step->document, size + (size_t)length};
     return STIGSTORE_UPDATE_SAVE;

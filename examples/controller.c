@@ -70,14 +70,12 @@ static void ask_about_first(struct controller *controller)
 
 static void take_piece(struct controller *controller, const stigstore_result *result)
 {
-    for (size_t i = 0; i < result->item_count && controller->listed + i < 2; i++) {
+    for (size_t i = 0; i < result->item_count && controller->listed + i < 2; i++)
         controller->ids[controller->listed + i] = copy_text(result->items[i].id);
-    }
     bool had_two = controller->listed >= 2;
     controller->listed += result->item_count;
-    if (!had_two && controller->listed >= 2 && controller->ids[0] && controller->ids[1]) {
+    if (!had_two && controller->listed >= 2 && controller->ids[0] && controller->ids[1])
         ask_about_first(controller);
-    }
     if (result->flags & STIGSTORE_MORE) { /* taken: the next piece may come */
         stigstore_queue_more(controller->queue, controller->list_ticket);
         controller->outstanding++;
@@ -101,9 +99,8 @@ static void take_result(struct controller *controller, const stigstore_result *r
                result->items[0].revision);
         break;
     case MANY:
-        for (size_t i = 0; i < result->item_count; i++) {
+        for (size_t i = 0; i < result->item_count; i++)
             printf("get_many %zu: %s\n", i, stigstore_status_name(result->items[i].status));
-        }
         break;
     case BY_TAG:
         printf("by tag: %s\n", result->status == STIGSTORE_OK ? "found" : "no such version");
@@ -117,12 +114,10 @@ static void take_all(struct controller *controller)
     stigstore_result *results[16] = {NULL};
     size_t count = 0;
     do {
-        if (stigstore_queue_wait(controller->queue, results, 16, 0, &count) != STIGSTORE_OK) {
+        if (stigstore_queue_wait(controller->queue, results, 16, 0, &count) != STIGSTORE_OK)
             controller->failed = true;
-        }
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++)
             take_result(controller, results[i]);
-        }
         stigstore_results_free(results, count);
     } while (count > 0 && !controller->failed);
 }

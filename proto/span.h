@@ -26,12 +26,10 @@ static inline struct span span_text(const char *text)
 static inline char *span_string(struct span text)
 {
     char *copy = malloc(text.size + 1);
-    if (!copy) {
+    if (!copy)
         return NULL;
-    }
-    if (text.size) {
+    if (text.size)
         memcpy(copy, text.data, text.size);
-    }
     copy[text.size] = '\0';
     return copy;
 }

@@ -175,12 +175,11 @@ static int run_items(struct group *group, const struct writer_item *items, size_
 {
     int status = STATUS_OK;
 
-    for (size_t i = 0; status == STATUS_OK && i < *count; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < *count; i++)
         if (i && clock_boot_ns() - group->now_ns > LIMIT_GROUP_MS * NS_PER_MS)
             *count = i;
         else
             status = run_item(group, &items[i]);
-    }
     return status;
 }
 

@@ -134,18 +134,16 @@ static void drive(struct peer *peer, void *socket, const uint8_t *body)
 {
     unsigned free_places = peer->in_flight, under_way = 0;
     for (peer_begin(peer); !peer_is_over(peer);) {
-        for (; free_places; free_places--, under_way++) {
+        for (; free_places; free_places--, under_way++)
             send_one(socket, body, peer->value_bytes);
-        }
         bool waits = true;
         while (under_way && receive_one(peer, socket, waits ? 0 : ZMQ_DONTWAIT)) {
             waits = false;
             under_way--;
             free_places++;
         }
-        if (waits) {
+        if (waits)
             peer_fail(peer, "nothing came back");
-        }
     }
 }
 
@@ -157,9 +155,8 @@ int main(int argc, char **argv)
     peer_parse(&peer, argc, argv, "round");
     for (int i = 0; i < 2; i++) {
         char *path = peer_path(&peer, i ? "workers" : "clients");
-        if (asprintf(&endpoints[i], "ipc://%s", path) < 0) {
+        if (asprintf(&endpoints[i], "ipc://%s", path) < 0)
             peer_fail(&peer, "no memory");
-        }
         free(path);
     }
     const char *const names[] = {endpoints[0], endpoints[1]};
@@ -170,9 +167,8 @@ int main(int argc, char **argv)
     void *socket = make_socket(context, ZMQ_DEALER, endpoints[0], false);
     peer_noise(peer.seed, body, peer.value_bytes);
     send_one(socket, body, peer.value_bytes); /* the way there and back is open */
-    if (!receive_one(&peer, socket, 0)) {
+    if (!receive_one(&peer, socket, 0))
         peer_fail(&peer, "nothing came back");
-    }
     peer.operations = 0;
     peer.latency = (struct histogram){0};
     drive(&peer, socket, body);

@@ -60,15 +60,12 @@ void peer_parse(struct peer *peer, int argc, char **argv, const char *modes)
 {
     *peer = (struct peer){
         .group = 1, .in_flight = 1, .hops = 2, .value_bytes = 256, .keys = 200000, .seconds = 3, .seed = 1};
-    if (argc < 2 || argc % 2 != 0 || !strstr(modes, argv[1])) {
+    if (argc < 2 || argc % 2 != 0 || !strstr(modes, argv[1]))
         usage(argv[0], modes);
-    }
     peer->mode = argv[1];
-    for (int i = 2; i + 1 < argc; i += 2) {
-        if (!take(peer, argv[i], argv[i + 1])) {
+    for (int i = 2; i + 1 < argc; i += 2)
+        if (!take(peer, argv[i], argv[i + 1]))
             usage(argv[0], modes);
-        }
-    }
 }
 
 int64_t peer_now_ns(void)
@@ -90,9 +87,8 @@ char *peer_path(struct peer *peer, const char *name)
             peer_fail(peer, "cannot make a folder: %s", strerror(errno));
         }
     }
-    if (asprintf(&path, "%s/%s", peer->folder, name) < 0) {
+    if (asprintf(&path, "%s/%s", peer->folder, name) < 0)
         peer_fail(peer, "no memory");
-    }
     return path;
 }
 
@@ -156,9 +152,8 @@ void peer_fail(struct peer *peer, const char *format, ...)
 void peer_noise(uint64_t seed, void *bytes, size_t size)
 {
     struct draw draw = draw_seeded(seed, 1);
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i++)
         ((uint8_t *)bytes)[i] = (uint8_t)(draw_next(&draw) >> 32);
-    }
 }
 
 void peer_id(uint64_t key, char out[32])

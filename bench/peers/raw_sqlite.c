@@ -33,9 +33,8 @@ struct raw {
 
 static void check(struct raw *raw, int rc)
 {
-    if (rc != SQLITE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) {
+    if (rc != SQLITE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW)
         peer_fail(&raw->peer, "SQLite: %s", raw->db ? sqlite3_errmsg(raw->db) : sqlite3_errstr(rc));
-    }
 }
 
 static sqlite3_stmt *prepare(struct raw *raw, const char *sql)
@@ -101,13 +100,11 @@ static void make_ids(struct raw *raw)
 {
     raw->ids = calloc(raw->peer.keys, sizeof(*raw->ids));
     raw->data = malloc(raw->peer.value_bytes + sizeof(raw->revision));
-    if (!raw->ids || !raw->data) {
+    if (!raw->ids || !raw->data)
         peer_fail(&raw->peer, "no memory");
-    }
     peer_noise(raw->peer.seed, raw->data, raw->peer.value_bytes);
-    for (uint64_t i = 0; i < raw->peer.keys; i++) {
+    for (uint64_t i = 0; i < raw->peer.keys; i++)
         peer_id(i, raw->ids[i]);
-    }
     strcpy(raw->kind, kind);
 }
 
@@ -115,13 +112,11 @@ static void load(struct raw *raw, const char *path)
 {
     open_writing(raw, path);
     for (uint64_t i = 0; i < raw->peer.keys; i++) {
-        if (i % LOAD_GROUP == 0) {
+        if (i % LOAD_GROUP == 0)
             run(raw, raw->begin);
-        }
         save(raw, raw->ids[i]);
-        if (i % LOAD_GROUP == LOAD_GROUP - 1 || i + 1 == raw->peer.keys) {
+        if (i % LOAD_GROUP == LOAD_GROUP - 1 || i + 1 == raw->peer.keys)
             run(raw, raw->commit);
-        }
     }
 }
 
@@ -137,9 +132,8 @@ static void find_ids(struct raw *raw)
     }
     sqlite3_finalize(all);
     raw->peer.keys = count;
-    if (count == 0) {
+    if (count == 0)
         peer_fail(&raw->peer, "no keys in %s", raw->peer.database);
-    }
 }
 
 static const char *random_id(struct raw *raw)
@@ -152,9 +146,8 @@ static void put_some(struct raw *raw)
     for (peer_begin(&raw->peer); !peer_is_over(&raw->peer);) {
         int64_t begin_ns = peer_now_ns();
         run(raw, raw->begin);
-        for (unsigned i = 0; i < raw->peer.group; i++) {
+        for (unsigned i = 0; i < raw->peer.group; i++)
             save(raw, random_id(raw));
-        }
         run(raw, raw->commit);
         peer_record(&raw->peer, begin_ns, raw->peer.group, 0);
     }
@@ -177,9 +170,8 @@ static void get_some(struct raw *raw)
         int64_t begin_ns = peer_now_ns();
         check(raw, sqlite3_bind_text(raw->get, 1, raw->kind, -1, SQLITE_STATIC));
         check(raw, sqlite3_bind_text(raw->get, 2, random_id(raw), -1, SQLITE_STATIC));
-        if (sqlite3_step(raw->get) != SQLITE_ROW || take_row(raw->get, out) == 0) {
+        if (sqlite3_step(raw->get) != SQLITE_ROW || take_row(raw->get, out) == 0)
             peer_fail(&raw->peer, "a key is not there");
-        }
         check(raw, sqlite3_reset(raw->get));
         peer_record(&raw->peer, begin_ns, 1, 1);
     }
@@ -195,9 +187,8 @@ static void scan_some(struct raw *raw)
         int64_t begin_ns = peer_now_ns();
         uint64_t rows = 0;
         check(raw, sqlite3_bind_text(scan, 1, raw->kind, -1, SQLITE_STATIC));
-        while (sqlite3_step(scan) == SQLITE_ROW) {
+        while (sqlite3_step(scan) == SQLITE_ROW)
             rows += take_row(scan, out) > 0 && sqlite3_column_bytes(scan, 4) > 0;
-        }
         check(raw, sqlite3_reset(scan));
         peer_record(&raw->peer, begin_ns, 1, rows);
     }
@@ -213,25 +204,20 @@ int main(int argc, char **argv)
     bool own = !raw.peer.database, puts = strcmp(raw.peer.mode, "put") == 0;
     char *path = own ? peer_path(&raw.peer, "raw.sqlite") : strdup(raw.peer.database);
     make_ids(&raw);
-    if (own) {
+    if (own)
         load(&raw, path);
-    }
-    if (own && !puts) {
+    if (own && !puts)
         close_all(&raw);
-    }
-    if (!puts) {
+    if (!puts)
         open_reading(&raw, path);
-    }
-    if (!own) {
+    if (!own)
         find_ids(&raw);
-    }
-    if (puts && own) {
+    if (puts && own)
         put_some(&raw);
-    } else if (strcmp(raw.peer.mode, "get") == 0) {
+    else if (strcmp(raw.peer.mode, "get") == 0)
         get_some(&raw);
-    } else {
+    else
         scan_some(&raw);
-    }
     close_all(&raw);
     peer_end(&raw.peer);
     free(raw.ids);

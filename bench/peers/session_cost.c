@@ -37,9 +37,8 @@ static void open_writer(struct cost *cost)
     struct storage *storage = NULL;
     struct failure failure = {0};
     if (storage_open_sqlite(&options, &storage, &failure) != STATUS_OK ||
-        writer_new(&storage, &writer_options, &cost->writer, &failure) != STATUS_OK) {
+        writer_new(&storage, &writer_options, &cost->writer, &failure) != STATUS_OK)
         peer_fail(&cost->peer, "%s", failure.message);
-    }
     free(path);
 }
 
@@ -98,15 +97,12 @@ static void run_group(struct cost *cost)
     int64_t begin_ns = peer_now_ns();
     while (first < count && status == STATUS_OK) {
         status = writer_run(cost->writer, cost->pending + first, count - first);
-        while (first < count && cost->pending[first]->settled == cost->pending[first]->count) {
+        while (first < count && cost->pending[first]->settled == cost->pending[first]->count)
             first++;
-        }
     }
-    for (unsigned i = 0; i < cost->peer.group; i++) {
-        if (status != STATUS_OK || cost->replies[i].status != STATUS_OK) {
+    for (unsigned i = 0; i < cost->peer.group; i++)
+        if (status != STATUS_OK || cost->replies[i].status != STATUS_OK)
             peer_fail(&cost->peer, "a save was refused: %s", status_name(cost->replies[i].status));
-        }
-    }
     while (writer_idle(cost->writer, &status)) {
     }
     peer_record(&cost->peer, begin_ns, cost->peer.group, 0);
@@ -117,20 +113,17 @@ int main(int argc, char **argv)
 {
     static struct cost cost;
     peer_parse(&cost.peer, argc, argv, "put");
-    if (cost.peer.group > MOST || (cost.peer.sessions && cost.peer.group % cost.peer.sessions != 0)) {
+    if (cost.peer.group > MOST || (cost.peer.sessions && cost.peer.group % cost.peer.sessions != 0))
         peer_fail(&cost.peer, "a group has at most %d saves, and each session an equal share", MOST);
-    }
     cost.draw = draw_seeded(cost.peer.seed, 2);
     cost.arena = arena_new(0);
     cost.data = malloc(cost.peer.value_bytes);
-    if (!cost.arena || !cost.data) {
+    if (!cost.arena || !cost.data)
         peer_fail(&cost.peer, "no memory");
-    }
     peer_noise(cost.peer.seed, cost.data, cost.peer.value_bytes);
     open_writer(&cost);
-    for (peer_begin(&cost.peer); !peer_is_over(&cost.peer);) {
+    for (peer_begin(&cost.peer); !peer_is_over(&cost.peer);)
         run_group(&cost);
-    }
     writer_free(&cost.writer);
     peer_end(&cost.peer);
     arena_free(&cost.arena);

@@ -29,9 +29,8 @@ static void equal_hashes_and_tags_mean_the_newest(void **state)
 {
     (void)state;
     stigstore_bytes kind = fresh_kind();
-    for (unsigned i = 0; i < 3; i++) { /* well within one millisecond: equal timestamps */
+    for (unsigned i = 0; i < 3; i++) /* well within one millisecond: equal timestamps */
         archive(kind, TEXT("a"), (const char *[]){"one", "two", "three"}[i], "same", "latest");
-    }
     archive(kind, TEXT("a"), "four", "other", "");
     stigstore_result *result = NULL;
     assert_found(stigstore_get_audit_by_hash(store, kind, TEXT("a"), TEXT("same"), &result), &result, "three");
@@ -151,9 +150,8 @@ static void deletes_take_the_versions_of_absent_resources(void **state)
     (void)state;
     stigstore_bytes kind = fresh_kind();
     stigstore_result *result = NULL;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3; i++)
         archive(kind, numbered("a", i), "x", "h", "t");
-    }
     assert_status(OK, stigstore_delete_resource(store, kind, numbered("a", 0), &result));
     assert_int_equal(result->count, 0);
     assert_true(result->revision > 0);

@@ -14,9 +14,8 @@ static stigstore_result *conditional(uint32_t operation, stigstore_bytes kind, s
                                  .id = id,
                                  .condition = condition,
                                  .if_revision = if_revision};
-    if (operation == STIGSTORE_SAVE) {
+    if (operation == STIGSTORE_SAVE)
         request.data = TEXT("changed");
-    }
     return call(&request);
 }
 
@@ -122,9 +121,8 @@ static stigstore_decision append_x(void *context, const stigstore_item *current,
     struct change *change = context;
     size_t size = current ? current->data.size : 0;
     change->calls++;
-    if (size) {
+    if (size)
         memcpy(change->buffer, current->data.data, size);
-    }
     change->buffer[size] = 'x';
     *data = (stigstore_bytes){change->buffer, size + 1};
     return change->decision;
@@ -161,9 +159,8 @@ static void an_update_saves_deletes_keeps_or_aborts(void **state)
 static stigstore_decision interfere(void *context, const stigstore_item *current, stigstore_bytes *data)
 {
     struct change *change = context;
-    if (change->calls == 0) {
+    if (change->calls == 0)
         save(change->kind, TEXT("a"), TEXT("between"));
-    }
     return append_x(context, current, data);
 }
 
@@ -280,9 +277,8 @@ static void deletes_take_keys_too(void **state)
 {
     (void)state;
     stigstore_bytes kind = fresh_kind();
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3; i++)
         save(kind, numbered("a", i), TEXT("x"));
-    }
     stigstore_request request = {STIGSTORE_REQUEST(DELETE_PREFIX), .kind = kind, .id = TEXT("a"),
                                  .idempotency_key = kind};
     stigstore_result *result = call(&request);

@@ -20,9 +20,8 @@ static void a_cursor_is_one_snapshot(void **state)
     stigstore_bytes kind = fresh_kind();
     char data[BYTES];
     memset(data, 'd', sizeof(data));
-    for (unsigned i = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < COUNT; i++)
         save(kind, numbered("a", i), (stigstore_bytes){data, sizeof(data)});
-    }
     stigstore_cursor *cursor = open_list(store, kind);
     const stigstore_item *item = NULL;
     for (unsigned i = 0; i < COUNT; i++) {
@@ -76,9 +75,8 @@ static void a_cursor_may_be_left_in_the_middle(void **state)
 {
     (void)state;
     stigstore_bytes kind = fresh_kind();
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 100; i++)
         save(kind, numbered("a", i), TEXT("x"));
-    }
     for (unsigned round = 0; round < 100; round++) { /* more than a reader has streams */
         stigstore_cursor *cursor = open_list(store, kind);
         const stigstore_item *item = NULL;
@@ -92,13 +90,11 @@ static void several_cursors_at_once(void **state)
 {
     (void)state;
     stigstore_bytes kind = fresh_kind();
-    for (unsigned i = 0; i < 50; i++) {
+    for (unsigned i = 0; i < 50; i++)
         save(kind, numbered("a", i), TEXT("x"));
-    }
     stigstore_cursor *cursors[8];
-    for (size_t c = 0; c < 8; c++) {
+    for (size_t c = 0; c < 8; c++)
         cursors[c] = open_list(store, kind);
-    }
     const stigstore_item *item = NULL;
     for (unsigned i = 0; i < 50; i++) {
         for (size_t c = 0; c < 8; c++) {
@@ -116,9 +112,8 @@ static void a_cursor_over_history(void **state)
 {
     (void)state;
     stigstore_bytes kind = fresh_kind();
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 5; i++)
         archive(kind, TEXT("a"), "x", (const char *)numbered("h", i).data, "");
-    }
     stigstore_request request = {STIGSTORE_REQUEST(AUDIT_HISTORY), .kind = kind, .id = TEXT("a")};
     stigstore_cursor *cursor = NULL;
     assert_status(OK, stigstore_cursor_open(store, &request, &cursor, NULL));

@@ -31,9 +31,8 @@ static void equal_timestamps_mean_the_last_inserted(void **state)
     assert_bytes(TEXT("third"), only_item(result)->data);
     assert_status(OK, stigstore_list_audit_history(store, kind, TEXT("a"), &result));
     assert_int_equal(result->item_count, 3);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++)
         assert_bytes(stigstore_text(data[2 - i]), result->items[i].data);
-    }
     stigstore_result_free(&result);
 }
 

@@ -130,9 +130,8 @@ static void a_deadline_that_has_passed(void **state)
     assert_status(OK, stigstore_queue_new(store, &queue));
     stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = kind, .id = TEXT("a"), .data = TEXT("x"),
                                  .timeout_ms = 1};
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 100; i++)
         assert_status(OK, stigstore_submit(queue, &request, i, NULL));
-    }
     unsigned applied = 0;
     for (unsigned seen = 0; seen < 100;) {
         stigstore_result *results[16] = {NULL};

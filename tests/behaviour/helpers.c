@@ -32,9 +32,8 @@ void check_status(int expected, int actual, const char *what, const char *file, 
 void assert_bytes(stigstore_bytes expected, stigstore_bytes actual)
 {
     assert_int_equal(expected.size, actual.size);
-    if (expected.size) {
+    if (expected.size)
         assert_memory_equal(expected.data, actual.data, expected.size);
-    }
 }
 
 stigstore_result *call(const stigstore_request *request)
@@ -65,9 +64,8 @@ uint64_t save(stigstore_bytes kind, stigstore_bytes id, stigstore_bytes data)
 {
     stigstore_result *result = NULL;
     int status = stigstore_save_resource(store, kind, id, data, &result);
-    if (status != STIGSTORE_OK) {
+    if (status != STIGSTORE_OK)
         fail_msg("save: %s: %s", stigstore_status_name(status), result ? result->message : "");
-    }
     uint64_t revision = result->revision;
     stigstore_result_free(&result);
     return revision;

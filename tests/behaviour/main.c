@@ -15,9 +15,8 @@ stigstore *open_another(void)
     stigstore_options options = {.struct_size = sizeof(options), .timeout_ms = 30000, .open_timeout_ms = 30000};
     stigstore *opened = NULL;
     stigstore_result *result = NULL;
-    if (stigstore_open(place.url, &options, &opened, &result) != STIGSTORE_OK) {
+    if (stigstore_open(place.url, &options, &opened, &result) != STIGSTORE_OK)
         fail_msg("cannot open %s: %s", place.url, result ? result->message : "no result");
-    }
     stigstore_result_free(&result);
     return opened;
 }
@@ -43,13 +42,12 @@ int main(int argc, char **argv)
                  place.way == WAY_BROKER ? "?reads=broker" : "");
     }
     store = open_another();
-    int failed = resource_tests() + condition_tests() + audit_tests() + cursor_tests() + queue_tests() +
-                 edge_tests() + thread_tests() + handle_tests();
+    int failed = resource_tests() + condition_tests() + audit_tests() + cursor_tests() + queue_tests() + edge_tests() +
+                 thread_tests() + handle_tests();
     stigstore_free(&store);
-    if (service.pid) {
+    if (service.pid)
         service_free(&service);
-    } else {
+    else
         folder_remove(&place.folder);
-    }
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

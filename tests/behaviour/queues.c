@@ -104,9 +104,8 @@ static void one_handles_mutations_land_in_order(void **state)
         revisions[result->user] = result->revision;
         stigstore_result_free(&result);
     }
-    for (unsigned i = 1; i < COUNT; i++) {
+    for (unsigned i = 1; i < COUNT; i++)
         assert_true(revisions[i] > revisions[i - 1]);
-    }
     assert_stored(kind, TEXT("same"), numbered("", COUNT - 1));
     stigstore_queue_free(&queue);
 }
@@ -161,9 +160,8 @@ static void a_streamed_list_comes_piece_by_piece(void **state)
     stigstore_bytes kind = fresh_kind();
     char data[BYTES];
     memset(data, 'd', sizeof(data));
-    for (unsigned i = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < COUNT; i++)
         save(kind, numbered("a", i), (stigstore_bytes){data, BYTES});
-    }
     stigstore_queue *queue = new_queue();
     uint64_t ticket = 0;
     stigstore_request request = {STIGSTORE_REQUEST(LIST), .kind = kind};
@@ -172,15 +170,13 @@ static void a_streamed_list_comes_piece_by_piece(void **state)
     for (bool more = true; more;) {
         stigstore_result *result = take(queue);
         assert_status(OK, result->status);
-        for (size_t i = 0; i < result->item_count; i++) {
+        for (size_t i = 0; i < result->item_count; i++)
             assert_bytes(numbered("a", seen++), result->items[i].id);
-        }
         pieces++;
         more = result->flags & STIGSTORE_MORE;
         stigstore_result_free(&result);
-        if (more) {
+        if (more)
             assert_status(OK, stigstore_queue_more(queue, ticket));
-        }
     }
     assert_int_equal(seen, COUNT);
     assert_true(pieces > 1);
@@ -240,9 +236,8 @@ static void what_is_overdue_in_a_queue_holds_nobody_up(void **state)
     stigstore_queue *queue = new_queue();
     stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = kind, .id = TEXT("a"), .data = TEXT("x"),
                                  .timeout_ms = 1};
-    for (unsigned i = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < COUNT; i++)
         assert_status(OK, stigstore_submit(queue, &request, i, NULL));
-    }
     poll(NULL, 0, 3); /* their time is up */
     request = (stigstore_request){STIGSTORE_REQUEST(SAVE), .kind = kind, .id = TEXT("a"), .data = TEXT("y"),
                                   .timeout_ms = WAIT_MS};

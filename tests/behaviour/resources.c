@@ -9,9 +9,8 @@ static void what_is_saved_comes_back_bit_for_bit(void **state)
 {
     (void)state;
     unsigned char bytes[256];
-    for (size_t i = 0; i < sizeof(bytes); i++) {
+    for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (unsigned char)i;
-    }
     stigstore_bytes kind = fresh_kind(), data = {bytes, sizeof(bytes)};
     uint64_t first = save(kind, TEXT("a"), data);
     assert_true(first > 0);
@@ -51,12 +50,10 @@ static void ids_may_hold_what_other_stores_treat_as_special(void **state)
                                       "\"", ";--", " ",     "a b", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80",
                                       "A",  "a"};
     stigstore_bytes kind = fresh_kind();
-    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
         save(kind, stigstore_text(ids[i]), stigstore_text(ids[i]));
-    }
-    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
         assert_stored(kind, stigstore_text(ids[i]), stigstore_text(ids[i]));
-    }
     assert_int_equal(count(kind, TEXT("")), sizeof(ids) / sizeof(*ids));
     assert_int_equal(count(kind, TEXT("%")), 1);
     assert_int_equal(count(kind, TEXT("_")), 1);
@@ -110,9 +107,8 @@ static void a_list_is_in_bytewise_order(void **state)
     (void)state;
     static const char *const sorted[] = {"A", "B", "a", "a/", "a/b", "aa", "b", "\xC3\xA4"};
     stigstore_bytes kind = fresh_kind();
-    for (size_t i = 8; i-- > 0;) {
+    for (size_t i = 8; i-- > 0;)
         save(kind, stigstore_text(sorted[(i * 3) % 8]), TEXT("x"));
-    }
     stigstore_result *result = NULL;
     assert_status(OK, stigstore_list_resources(store, kind, &result));
     assert_int_equal(result->item_count, 8);
@@ -289,9 +285,8 @@ static void kinds_are_listed_in_order(void **state)
         stigstore_bytes kind = result->items[i].kind;
         found += kind.size == one.size && memcmp(kind.data, one.data, kind.size) == 0;
         found += kind.size == two.size && memcmp(kind.data, two.data, kind.size) == 0;
-        if (i > 0) {
+        if (i > 0)
             assert_true(strncmp(result->items[i - 1].kind.data, kind.data, 16) < 0);
-        }
     }
     assert_int_equal(found, 2);
     stigstore_result_free(&result);

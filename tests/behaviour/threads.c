@@ -20,19 +20,16 @@ struct work {
 static void run_threads(void *(*body)(void *), struct work *works, unsigned number)
 {
     pthread_t threads[MOST_THREADS];
-    for (unsigned i = 0; i < number; i++) {
+    for (unsigned i = 0; i < number; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, body, &works[i]), 0);
-    }
-    for (unsigned i = 0; i < number; i++) {
+    for (unsigned i = 0; i < number; i++)
         pthread_join(threads[i], NULL);
-    }
 }
 
 static void fail_if(struct work *work, bool failed)
 {
-    if (failed) {
+    if (failed)
         atomic_fetch_add(work->failures, 1);
-    }
 }
 
 /* Even threads write values that say where they belong, odd ones read and check them. */
@@ -63,9 +60,8 @@ static void fifty_readers_and_fifty_writers(void **state)
     atomic_uint failures = 0;
     struct work works[100];
     stigstore_bytes kind = fresh_kind();
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 100; i++)
         works[i] = (struct work){.on = store, .kind = kind, .index = i, .rounds = 20, .failures = &failures};
-    }
     run_threads(read_or_write, works, 100);
     assert_int_equal(failures, 0);
     assert_int_equal(count(kind, TEXT("")), 50);
@@ -75,9 +71,8 @@ static stigstore_decision add_one(void *context, const stigstore_item *current, 
 {
     uint64_t *number = context;
     *number = 0;
-    if (current) {
+    if (current)
         memcpy(number, current->data.data, sizeof(*number));
-    }
     *number += 1;
     *data = (stigstore_bytes){number, sizeof(*number)};
     return STIGSTORE_UPDATE_SAVE;
@@ -181,9 +176,8 @@ static void close_under_load(void **state)
         works[i] = (struct work){.on = other, .kind = kind, .index = i, .failures = &failures, .stop = &started};
         assert_int_equal(pthread_create(&threads[i], NULL, save_until_closed, &works[i]), 0);
     }
-    while (!is_true(&started)) {
+    while (!is_true(&started))
         sched_yield();
-    }
     assert_status(OK, stigstore_close(other));
     uint64_t acknowledged = 0;
     for (unsigned i = 0; i < 8; i++) {

@@ -21,33 +21,28 @@
 static char *program_path(const char *name)
 {
     char *path = NULL;
-    if (strchr(name, '/')) {
+    if (strchr(name, '/'))
         return strdup(name);
-    }
     return asprintf(&path, "%s/%s", STIGSTORE_BIN_DIR, name) > 0 ? path : NULL;
 }
 
 static void redirect(int from, int to, int flags)
 {
     int fd = from >= 0 ? from : open("/dev/null", flags);
-    if (fd != to) {
+    if (fd != to)
         dup2(fd, to);
-    }
 }
 
 static void become(const char *path, const char *const *arguments, int in, int out, int errors, int keep_fd)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     redirect(in, STDIN_FILENO, O_RDONLY);
-    if (out != -1) {
+    if (out != -1)
         redirect(out, STDOUT_FILENO, O_WRONLY);
-    }
-    if (errors >= 0 || out == -2) {
+    if (errors >= 0 || out == -2)
         redirect(errors, STDERR_FILENO, O_WRONLY);
-    }
-    if (keep_fd >= 0) {
+    if (keep_fd >= 0)
         fcntl(keep_fd, F_SETFD, 0);
-    }
     execv(path, (char *const *)(uintptr_t)arguments);
     _exit(127);
 }
@@ -57,9 +52,8 @@ static pid_t start(const char *const *arguments, int in, int out, int errors, in
     char *path = program_path(arguments[0]);
     assert_non_null(path);
     pid_t pid = fork();
-    if (pid == 0) {
+    if (pid == 0)
         become(path, arguments, in, out, errors, keep_fd);
-    }
     assert_true(pid > 0);
     free(path);
     return pid;
@@ -78,9 +72,8 @@ int process_wait(pid_t pid, int timeout_s)
     int ready = poll(&poll_fd, 1, timeout_s * 1000);
     close(pid_fd);
     int status = 0;
-    if (ready <= 0 || waitpid(pid, &status, 0) != pid) {
+    if (ready <= 0 || waitpid(pid, &status, 0) != pid)
         return -1;
-    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -126,20 +119,17 @@ static void exchange(int in, struct reading *out, struct reading *errors, const 
             in = -1;
         }
         struct pollfd fds[3] = {{in, POLLOUT, 0}, {out->fd, POLLIN, 0}, {errors->fd, POLLIN, 0}};
-        if (poll(fds, 3, 60000) <= 0) {
+        if (poll(fds, 3, 60000) <= 0)
             break;
-        }
         if (fds[0].revents) {
             ssize_t wrote = write(in, input, left < 65536 ? left : 65536);
             input += wrote > 0 ? wrote : 0;
             left = wrote > 0 ? left - (size_t)wrote : 0;
         }
-        if (fds[1].revents) {
+        if (fds[1].revents)
             read_some(out);
-        }
-        if (fds[2].revents) {
+        if (fds[2].revents)
             read_some(errors);
-        }
     }
 }
 
@@ -172,18 +162,15 @@ static bool is_child(const char *pid, pid_t parent, const char *program)
     char path[300], line[512] = "", link[512] = "";
     snprintf(path, sizeof(path), "/proc/%s/stat", pid);
     FILE *file = fopen(path, "re");
-    if (!file || !fgets(line, sizeof(line), file)) {
+    if (!file || !fgets(line, sizeof(line), file))
         line[0] = '\0';
-    }
-    if (file) {
+    if (file)
         fclose(file);
-    }
     const char *behind = strrchr(line, ')');
     char state = 0;
     long of = 0;
-    if (!behind || sscanf(behind + 1, " %c %ld", &state, &of) != 2 || of != parent || state == 'Z') {
+    if (!behind || sscanf(behind + 1, " %c %ld", &state, &of) != 2 || of != parent || state == 'Z')
         return false;
-    }
     snprintf(path, sizeof(path), "/proc/%s/exe", pid);
     ssize_t size = readlink(path, link, sizeof(link) - 1);
     const char *name = size > 0 ? strrchr(link, '/') : NULL;
@@ -197,9 +184,8 @@ size_t process_children(pid_t parent, const char *program, pid_t *pids, size_t m
     size_t count = 0;
     for (struct dirent *entry; (entry = readdir(proc));) {
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_child(entry->d_name, parent, program)) {
-            if (count < most) {
+            if (count < most)
                 pids[count] = (pid_t)strtol(entry->d_name, NULL, 10);
-            }
             count++;
         }
     }
@@ -210,9 +196,8 @@ size_t process_children(pid_t parent, const char *program, pid_t *pids, size_t m
 void wait_until(bool (*reached)(void *context), void *context, int timeout_s, const char *what)
 {
     for (int left_ms = timeout_s * 1000; !reached(context); left_ms -= 5) {
-        if (left_ms <= 0) {
+        if (left_ms <= 0)
             fail_msg("did not come: %s", what);
-        }
         poll(NULL, 0, 5);
     }
 }

@@ -33,9 +33,8 @@ static pid_t start(const struct service *service, const char *const *more)
     snprintf(ready_fd, sizeof(ready_fd), "%d", ready[1]);
     const char *arguments[MOST_OPTIONS] = {"stigstore",  "serve",           "--db",       service->database,
                                            "--endpoint", service->endpoint, "--ready-fd", ready_fd};
-    for (size_t i = 8; more && *more && i < MOST_OPTIONS - 1; i++) {
+    for (size_t i = 8; more && *more && i < MOST_OPTIONS - 1; i++)
         arguments[i] = *more++;
-    }
     pid_t pid = process_start(arguments, -1, -2, ready[1]);
     close(ready[1]);
     wait_ready(ready[0]);
@@ -69,14 +68,12 @@ int service_stop(struct service *service)
 
 void service_free(struct service *service)
 {
-    if (service->pid) {
+    if (service->pid)
         service_stop(service);
-    }
-    if (service->owns_folder) {
+    if (service->owns_folder)
         folder_remove(&service->folder);
-    } else {
+    else
         free(service->folder);
-    }
     *service = (struct service){0};
 }
 

@@ -23,12 +23,10 @@ static long peak_kib(pid_t pid)
     long kib = -1;
     snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
     FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof(line), file)) {
+    while (file && fgets(line, sizeof(line), file))
         sscanf(line, "VmHWM: %ld kB", &kib);
-    }
-    if (file) {
+    if (file)
         fclose(file);
-    }
     return kib;
 }
 
@@ -38,9 +36,8 @@ static unsigned send_without_end(const char *endpoint)
     static const char frame[FRAME_BYTES];
     int fd = zmtp_connect(endpoint);
     unsigned sent = 0;
-    while (fd >= 0 && sent < FRAMES_MOST && zmtp_send(fd, frame, sizeof(frame), true)) {
+    while (fd >= 0 && sent < FRAMES_MOST && zmtp_send(fd, frame, sizeof(frame), true))
         sent++;
-    }
     close(fd);
     return sent;
 }
@@ -65,9 +62,8 @@ static void a_message_without_end_ends_its_connection_and_nothing_else(void **st
     stigstore *store = load_open(through, 60000);
     load_join(&load);
     load_check(&load, store, UINT64_MAX);
-    for (unsigned i = 0; i < LOAD_THREADS; i++) {
+    for (unsigned i = 0; i < LOAD_THREADS; i++)
         assert_int_equal(load.threads[i].failed, 0);
-    }
     stigstore_free(&store);
     assert_int_equal(service_stop(&service), 0);
     service_free(&service);
@@ -81,9 +77,8 @@ static void send_request(int fd, uint8_t type, uint64_t first, const void *body,
     envelope.count = 1;
     envelope_encode(&envelope, encoded);
     struct pollfd item = {.fd = fd, .events = POLLOUT};
-    if (poll(&item, 1, 0) == 1 && zmtp_send(fd, encoded, sizeof(encoded), true)) {
+    if (poll(&item, 1, 0) == 1 && zmtp_send(fd, encoded, sizeof(encoded), true))
         zmtp_send(fd, body, size, false);
-    }
 }
 
 static void hundreds_that_flood_and_read_nothing_hold_nobody_up(void **state)
@@ -107,9 +102,8 @@ static void hundreds_that_flood_and_read_nothing_hold_nobody_up(void **state)
         zmtp_send(fds[i], "", 0, false);
     }
     for (unsigned round = 0; round < EACH; round++) {
-        for (unsigned i = 0; i < FLOODERS; i++) {
+        for (unsigned i = 0; i < FLOODERS; i++)
             send_request(fds[i], i % 2 ? MESSAGE_READ : MESSAGE_WRITE, round + 1, body, FRAME_BYTES - 64);
-        }
         assert_int_equal(
             stigstore_save_resource(store, stigstore_text("k"), stigstore_text("i"), stigstore_text("x"), NULL),
             STIGSTORE_OK);
@@ -120,9 +114,8 @@ static void hundreds_that_flood_and_read_nothing_hold_nobody_up(void **state)
     assert_true(peak_kib(broker) < BOUND_KIB);
     stigstore_free(&store);
     assert_int_equal(service_stop(&service), 0);
-    for (unsigned i = 0; i < FLOODERS; i++) {
+    for (unsigned i = 0; i < FLOODERS; i++)
         close(fds[i]);
-    }
     free(fds);
     free(body);
     service_free(&service);

@@ -23,17 +23,15 @@ static json_t *run(const char *line, const char *store)
     char copy[512];
     size_t count = 5;
     snprintf(copy, sizeof(copy), "%s", line);
-    for (char *word = strtok(copy, " "); word && count < MOST_ARGUMENTS - 3; word = strtok(NULL, " ")) {
+    for (char *word = strtok(copy, " "); word && count < MOST_ARGUMENTS - 3; word = strtok(NULL, " "))
         arguments[count++] = word;
-    }
     if (store) {
         arguments[count++] = "--store";
         arguments[count++] = store;
     }
     struct output output = process_run(arguments, NULL, 0);
-    if (output.code != 0) {
+    if (output.code != 0)
         fail_msg("bench %s: exit %d\noutput: %s\nerrors: %s", line, output.code, output.text, output.errors);
-    }
     json_t *object = json_loads(output.text, 0, NULL);
     assert_non_null(object);
     output_free(&output);
@@ -43,9 +41,8 @@ static json_t *run(const char *line, const char *store)
 static double number(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
-    if (!json_is_number(value)) {
+    if (!json_is_number(value))
         fail_msg("no number '%s'", name);
-    }
     return json_number_value(value);
 }
 
@@ -181,9 +178,8 @@ static void csv_has_a_line_a_run(void **state)
     char *folder = folder_new(), *path = folder_path(folder, "runs.csv");
     char line[256];
     snprintf(line, sizeof(line), "put --via embedded --keys 20 --csv %s", path);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         json_decref(run(line, NULL));
-    }
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     int lines = 0;

@@ -143,9 +143,8 @@ static void a_flood_is_overload_for_its_sender_only(void **state)
         struct raw_message got = raw_receive(writer);
         raw_message_free(&got);
         answer(writer, &got.envelope);
-        if (got.size == 4) {
+        if (got.size == 4)
             break;
-        }
         assert_true(count < SENT);
     }
     raw_expect(other, MESSAGE_REPLY, 1, STATUS_OK);
@@ -163,9 +162,8 @@ static void answers_that_nobody_reads_hold_up_nobody_else(void **state)
     int mark = 1;
     zmq_setsockopt(lazy, ZMQ_RCVHWM, &mark, sizeof mark);
     void *reader = raw_worker(&broker, ROLE_READER, 1, 1);
-    for (uint64_t number = 1; number <= READS; number++) {
+    for (uint64_t number = 1; number <= READS; number++)
         send_request(lazy, MESSAGE_READ, number);
-    }
     send_request(client, MESSAGE_READ, 1000);
     for (bool served = false; !served;) {
         struct raw_message got = raw_receive(reader);
@@ -215,13 +213,11 @@ static void expect_cap(unsigned connections, unsigned least_in, unsigned most_in
         fds[i] = connect_bare();
         say_hello_zmtp(fds[i]);
     }
-    for (unsigned i = 0; i < connections; i++) {
+    for (unsigned i = 0; i < connections; i++)
         in += is_let_in(fds[i]);
-    }
     assert_in_range(in, least_in, most_in);
-    for (unsigned i = 0; i < connections; i++) {
+    for (unsigned i = 0; i < connections; i++)
         close(fds[i]);
-    }
     free(fds);
 }
 
@@ -232,9 +228,8 @@ static void connections_are_capped_and_come_free(void **state)
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < LIMIT_CONNECTIONS + 300) {
+    if (limit.rlim_cur < LIMIT_CONNECTIONS + 300)
         skip();
-    }
     expect_cap(LIMIT_CONNECTIONS + 100, LIMIT_CONNECTIONS, LIMIT_CONNECTIONS);
     void *client = raw_client(&broker);
     free(raw_status(client));

@@ -175,9 +175,8 @@ static bool is_role_now(void *far, uint64_t number, uint8_t role)
 static void expect_role_soon(void *far, uint64_t *number, uint8_t role)
 {
     int64_t until_ns = clock_deadline_ns(5000);
-    while (!is_role_now(far, ++*number, role)) {
+    while (!is_role_now(far, ++*number, role))
         assert_true(clock_boot_ns() < until_ns);
-    }
 }
 
 static void roles_change_and_go_under_an_open_connection(void **state)

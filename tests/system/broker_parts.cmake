@@ -1,15 +1,8 @@
 # The broker's real process, driven raw: with fake workers, and with the real ones.
-if(TARGET stigstore-broker AND TARGET test_support)
-  set(broker_tests raw faults keys)
-  if(TARGET stigstore-writer AND TARGET stigstore-reader)
-    list(APPEND broker_tests store)
-  endif()
-  foreach(name ${broker_tests})
-    stigstore_test(broker_${name} SYSTEM TIMEOUT 120 LIBRARIES test_support proto_wire PkgConfig::ZMQ PkgConfig::CZMQ
-      SOURCES ${CMAKE_CURRENT_LIST_DIR}/broker_${name}.c ${CMAKE_CURRENT_LIST_DIR}/raw.c)
-    add_dependencies(broker_${name} stigstore-broker)
-  endforeach()
-  if(TARGET broker_store)
-    add_dependencies(broker_store stigstore-writer stigstore-reader)
-  endif()
-endif()
+set(broker_tests raw faults keys store)
+foreach(name ${broker_tests})
+  stigstore_test(broker_${name} TIMEOUT 120 LIBRARIES test_support proto_wire PkgConfig::ZMQ PkgConfig::CZMQ
+    SOURCES ${CMAKE_CURRENT_LIST_DIR}/broker_${name}.c ${CMAKE_CURRENT_LIST_DIR}/raw.c)
+  add_dependencies(broker_${name} stigstore-broker)
+endforeach()
+add_dependencies(broker_store stigstore-writer stigstore-reader)

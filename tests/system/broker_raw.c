@@ -161,9 +161,8 @@ static void workers_junk_is_counted_and_harmless(void **state)
     raw_send(client, &read, "get", 3);
     struct envelope got = raw_expect(reader, MESSAGE_READ, 1, STATUS_OK);
     const struct span noise[] = {span_text("noise"), span_text("x"), span_text("y")};
-    for (size_t frames = 1; frames <= 3; frames++) {
+    for (size_t frames = 1; frames <= 3; frames++)
         raw_send_frames(reader, noise, frames);
-    }
     wrong = raw_envelope(MESSAGE_READY, 0);
     raw_send(reader, &wrong, "short", 5);
     wrong = got;

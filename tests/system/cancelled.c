@@ -33,9 +33,8 @@ static uint64_t submit(stigstore_queue *queue, uint32_t operation, const char *i
                                  .id = stigstore_text(id),
                                  .timeout_ms = WAIT_MS};
     uint64_t ticket = 0;
-    if (operation == STIGSTORE_SAVE) {
+    if (operation == STIGSTORE_SAVE)
         request.data = stigstore_text("cancelled");
-    }
     assert_status(OK, stigstore_submit(queue, &request, 0, &ticket));
     assert_null(take(queue, SENDING_MS)); /* it leaves; nobody answers */
     return ticket;
@@ -67,9 +66,8 @@ static void cancel_while(const char *program)
         kill(stopped, SIGCONT);
         scene_must_save(store, "same", "after");
         int seen = scene_get(other, id, text);
-        for (unsigned i = 0; i < 20; i++) {
+        for (unsigned i = 0; i < 20; i++)
             scene_must_save(other, "filler", "x");
-        }
         assert_int_equal(scene_get(other, id, again), seen); /* it landed before the later one, or never */
         assert_string_equal(text, again);
         scene_must_hold(other, "same", "after");

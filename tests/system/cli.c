@@ -58,9 +58,8 @@ static void expect(const char *line, const char *input, int code, const char *te
     }
     if (code != 0) { /* one line that says what was wrong */
         size_t lines = 0;
-        for (const char *at = output.errors; *at; at++) {
+        for (const char *at = output.errors; *at; at++)
             lines += *at == '\n';
-        }
         assert_true(lines >= 1 && lines <= 3);
         assert_int_equal(strncmp(output.errors, "stigstore", 9), 0);
     }
@@ -250,9 +249,8 @@ static void an_import_that_broke_off_goes_on(void **state)
     expect("count skill", NULL, 0, "5\n");
     struct output history = run("audit list skill r0", NULL, 0);
     size_t lines = 0;
-    for (const char *at = history.text; *at; at++) {
+    for (const char *at = history.text; *at; at++)
         lines += *at == '\n';
-    }
     assert_int_equal(lines, 3);
     assert_int_equal(strncmp(history.text, "h4\t", 3), 0);
     output_free(&history);
@@ -279,8 +277,9 @@ static void backup_restore_verify(void **state)
 static void help_and_version(void **state)
 {
     (void)state;
-    static const char *const verbs[] = {"serve",  "put",    "get",     "stat",   "list",   "count", "delete", "import",
-                                        "export", "backup", "restore", "verify", "status", "bench",  "demo", "version"};
+    static const char *const verbs[] = {"serve",  "put",    "get",    "stat",   "list",    "count",
+                                        "delete", "import", "export", "backup", "restore", "verify",
+                                        "status", "bench",  "demo",   "version"};
     for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
         const char *arguments[] = {"stigstore", verbs[i], "--help", NULL};
         struct output output = process_run(arguments, NULL, 0);

@@ -40,9 +40,8 @@ static void *save_pairs(void *context)
     unsigned pair = atomic_fetch_add(&pairs->next, 1);
     for (uint64_t number = 1; !atomic_load(&pairs->stop); number++) {
         int status = save_pair(pairs->stores[pair], pair, number);
-        if (status != STIGSTORE_OK) {
+        if (status != STIGSTORE_OK)
             return (void *)(uintptr_t)stigstore_status_name(status);
-        }
         atomic_fetch_add(&pairs->saved, 1);
     }
     return NULL;
@@ -102,12 +101,10 @@ static void copy_under_load(const char *url, const char *folder)
     struct pairs pairs = {.url = url};
     stigstore *store = load_open(url, 20000);
     fill(store);
-    for (unsigned i = 0; i < PAIRS; i++) {
+    for (unsigned i = 0; i < PAIRS; i++)
         pairs.stores[i] = load_open(url, 20000);
-    }
-    for (unsigned i = 0; i < PAIRS; i++) {
+    for (unsigned i = 0; i < PAIRS; i++)
         assert_int_equal(pthread_create(&pairs.threads[i], NULL, save_pairs, &pairs), 0);
-    }
     wait_until(has_saved, &pairs, 30, "some pairs");
     uint64_t revisions[COPIES], saved = 0;
     for (unsigned i = 0; i < COPIES; i++) {
@@ -124,13 +121,11 @@ static void copy_under_load(const char *url, const char *folder)
     for (unsigned i = 0; i < PAIRS; i++) {
         void *failure = NULL;
         pthread_join(pairs.threads[i], &failure);
-        if (failure) {
+        if (failure)
             fail_msg("a save: %s", (const char *)failure);
-        }
     }
-    for (unsigned i = 0; i < PAIRS; i++) {
+    for (unsigned i = 0; i < PAIRS; i++)
         stigstore_free(&pairs.stores[i]);
-    }
     stigstore_free(&store);
     for (unsigned i = 0; i < COPIES; i++) {
         char copy[200];

@@ -18,9 +18,8 @@ static const char *const actors[] = {"stigstore-broker", "stigstore-writer", "st
 static size_t all_actors(const struct service *service, pid_t *pids, size_t most)
 {
     size_t count = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++)
         count += process_children(service->pid, actors[i], pids + count, most - count);
-    }
     return count;
 }
 
@@ -31,17 +30,15 @@ static bool is_dead(void *context)
     snprintf(path, sizeof(path), "/proc/%ld/stat", (long)*(pid_t *)context);
     FILE *file = fopen(path, "re");
     bool dead = !file || !fgets(line, sizeof(line), file) || strstr(line, ") Z ") != NULL;
-    if (file) {
+    if (file)
         fclose(file);
-    }
     return dead;
 }
 
 static void assert_nothing_left(const struct service *service, const pid_t *pids, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         assert_int_not_equal(kill(pids[i], 0), 0);
-    }
     char workers[160];
     snprintf(workers, sizeof(workers), "%s.workers", service->endpoint + strlen("ipc://"));
     assert_int_not_equal(access(service->endpoint + strlen("ipc://"), F_OK), 0);
@@ -174,9 +171,8 @@ static void nothing_survives_its_supervisor(void **state)
     process_join(service.pid);
     service.pid = 0;
     service_restart(&service);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         wait_until(is_dead, &pids[i], 10, "the end of an actor without a supervisor");
-    }
     assert_int_equal(
         stigstore_save_resource(store, stigstore_text("k"), stigstore_text("j"), stigstore_text("x"), NULL),
         STIGSTORE_OK);

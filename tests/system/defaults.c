@@ -109,9 +109,8 @@ static void ours_comes_before_stigmers(void **state)
 static unsigned occurrences(const char *text, const char *word)
 {
     unsigned count = 0;
-    for (const char *at = text; (at = strstr(at, word)); at++) {
+    for (const char *at = text; (at = strstr(at, word)); at++)
         count++;
-    }
     return count;
 }
 

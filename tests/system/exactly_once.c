@@ -35,11 +35,9 @@ static void counters_are_exact_although_writer_and_broker_are_killed(void **stat
     kill(service_actor(&service, "stigstore-writer", 0), SIGKILL);
     load_wait(&load, 200);
     load_join(&load);
-    for (unsigned i = 0; i < LOAD_THREADS; i++) {
-        if (load.threads[i].failed) {
+    for (unsigned i = 0; i < LOAD_THREADS; i++)
+        if (load.threads[i].failed)
             fail_msg("thread %u: %s", i, stigstore_status_name(load.threads[i].last_failure));
-        }
-    }
     load_check(&load, store, revision);
     stigstore_free(&store);
     assert_int_equal(service_stop(&service), 0);
@@ -70,9 +68,8 @@ static void what_was_given_up_never_shows_after_a_later_put(void **state)
         assert_int_equal(put(store, later, "B", 0), STIGSTORE_OK);
         assert_int_equal(put(store, "same", "B", 0), STIGSTORE_OK);
         int seen = stigstore_get_resource(other, stigstore_text("k"), stigstore_text(given_up), NULL);
-        for (unsigned i = 0; i < 20; i++) { /* all that the broker may still have held has passed the writer by then */
+        for (unsigned i = 0; i < 20; i++) /* all that the broker may still have held has passed the writer by then */
             assert_int_equal(put(other, "filler", "x", 0), STIGSTORE_OK);
-        }
         assert_int_equal(stigstore_get_resource(other, stigstore_text("k"), stigstore_text(given_up), NULL), seen);
         stigstore_result *result = NULL;
         assert_int_equal(stigstore_get_resource(other, stigstore_text("k"), stigstore_text("same"), &result),
@@ -109,15 +106,13 @@ static void pipelined_saves_of_one_id_end_with_the_last_although_the_broker_dies
         for (size_t i = 0; i < number; i++) {
             assert_int_equal(results[i]->status, STIGSTORE_OK);
             revisions[results[i]->user] = results[i]->revision;
-            if (++seen == COUNT / 4 || seen == COUNT / 2) {
+            if (++seen == COUNT / 4 || seen == COUNT / 2)
                 kill(service_actor(&service, seen == COUNT / 4 ? "stigstore-broker" : "stigstore-writer", 0), SIGKILL);
-            }
         }
         stigstore_results_free(results, number);
     }
-    for (unsigned i = 1; i < COUNT; i++) {
+    for (unsigned i = 1; i < COUNT; i++)
         assert_int_equal(revisions[i], revisions[i - 1] + 1); /* in order, each once */
-    }
     stigstore_result *result = NULL;
     assert_int_equal(stigstore_get_resource(store, stigstore_text("k"), stigstore_text("same"), &result), STIGSTORE_OK);
     assert_memory_equal(result->items[0].data.data, "2999", 4);
@@ -139,16 +134,14 @@ static void two_processes_retry_one_activity(void **state)
         const char *arguments[] = {program, service.url, "workflow", "run", name, NULL};
         pids[i] = process_start(arguments, -1, -2, -1);
     }
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < 12; i++)
         assert_int_equal(process_join(pids[i]), 0);
-    }
     const char *get[] = {"stigstore", "get", "execution", "workflow/run", "--store", service.url, NULL};
     struct output output = process_run(get, NULL, 0);
     assert_int_equal(output.code, 0);
     unsigned lines = 0;
-    for (size_t i = 0; i < output.size; i++) {
+    for (size_t i = 0; i < output.size; i++)
         lines += output.text[i] == '\n';
-    }
     assert_int_equal(lines, 4);
     for (unsigned i = 0; i < 4; i++) {
         char name[24];

@@ -47,9 +47,8 @@ static void execute(const char *file, const char *sql)
     sqlite3 *db = NULL;
     char *error = NULL;
     assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK) {
+    if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
         fail_msg("%s: %s", sql, error);
-    }
     sqlite3_close(db);
 }
 
@@ -70,9 +69,8 @@ static stigstore *open_store(const char *url)
 {
     stigstore *store = NULL;
     stigstore_result *result = NULL;
-    if (stigstore_open(url, NULL, &store, &result) != STIGSTORE_OK) {
+    if (stigstore_open(url, NULL, &store, &result) != STIGSTORE_OK)
         fail_msg("cannot open %s: %s", url, result ? result->message : "");
-    }
     stigstore_result_free(&result);
     return store;
 }
@@ -82,9 +80,8 @@ static int open_status(const char *url)
     stigstore *store = NULL;
     stigstore_result *result = NULL;
     int status = stigstore_open(url, NULL, &store, &result);
-    if (status != STIGSTORE_OK) {
+    if (status != STIGSTORE_OK)
         assert_true(result && strlen(result->message) > 10);
-    }
     stigstore_result_free(&result);
     stigstore_free(&store);
     return status;
@@ -221,11 +218,9 @@ static struct output list_as_json(const char *file)
 /* Cuts "revision":N out of each line: upgrades number rows as they come. */
 static void blank_revisions(char *text)
 {
-    for (char *at = text; (at = strstr(at, "\"revision\":"));) {
-        for (at += strlen("\"revision\":"); *at >= '0' && *at <= '9'; at++) {
+    for (char *at = text; (at = strstr(at, "\"revision\":"));)
+        for (at += strlen("\"revision\":"); *at >= '0' && *at <= '9'; at++)
             *at = '0';
-        }
-    }
 }
 
 static void the_samples_open_upgrade_and_are_equal(void **state)
@@ -248,9 +243,8 @@ static void the_samples_open_upgrade_and_are_equal(void **state)
         /* digits differ in number between revisions; compare what follows them */
         char *behind_x = strstr(x, "\"created_at\""), *behind_y = strstr(y, "\"created_at\"");
         assert_int_equal(!behind_x, !behind_y);
-        if (behind_x) {
+        if (behind_x)
             assert_string_equal(behind_x, behind_y);
-        }
     }
     assert_true(!a && !b);
     output_free(&one);
@@ -271,9 +265,8 @@ static void files_of_others_are_refused_unmodified(void **state)
     assert_int_equal(unlink(path), 0);
     FILE *out = fopen(path, "w");
     assert_non_null(out);
-    for (unsigned i = 0; i < 2000; i++) {
+    for (unsigned i = 0; i < 2000; i++)
         fputs("this is no database\n", out);
-    }
     fclose(out);
     expect_refused(STIGSTORE_UNSUPPORTED);
 }
@@ -348,23 +341,19 @@ static void in_a_read_only_folder_one_can_read(void **state)
     stigstore_free(&store);
     DIR *listing = opendir(folder);
     assert_non_null(listing);
-    for (struct dirent *entry; (entry = readdir(listing));) { /* the database and what lies beside it */
-        if (entry->d_name[0] != '.') {
+    for (struct dirent *entry; (entry = readdir(listing));) /* the database and what lies beside it */
+        if (entry->d_name[0] != '.')
             assert_int_equal(fchmodat(dirfd(listing), entry->d_name, 0444, 0), 0);
-        }
-    }
     closedir(listing);
     assert_int_equal(chmod(folder, 0555), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
             _exit(9);
-        }
         stigstore *other = NULL;
         stigstore_options options = {.struct_size = sizeof(options), .flags = STIGSTORE_OPEN_READ_ONLY};
-        if (stigstore_open(path, NULL, &other, NULL) != STIGSTORE_READ_ONLY) {
+        if (stigstore_open(path, NULL, &other, NULL) != STIGSTORE_READ_ONLY)
             _exit(1);
-        }
         stigstore_result *why = NULL;
         if (stigstore_open(path, &options, &other, &why) != STIGSTORE_OK) {
             print_message("%s\n", why->message);

@@ -36,9 +36,8 @@ static bool send_raw(int fd, const void *bytes, size_t size)
     const char *at = bytes;
     while (size > 0) {
         ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
-        if (sent <= 0) {
+        if (sent <= 0)
             return false;
-        }
         at += sent;
         size -= (size_t)sent;
     }
@@ -51,9 +50,8 @@ static bool shake_hands(int fd)
     static const char greeting[GREETING_BYTES] = "\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL";
     static const char ready[] = "\4\x29\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0\0";
     char answer[256];
-    if (!send_raw(fd, greeting, sizeof(greeting)) || recv(fd, answer, GREETING_BYTES, MSG_WAITALL) != GREETING_BYTES) {
+    if (!send_raw(fd, greeting, sizeof(greeting)) || recv(fd, answer, GREETING_BYTES, MSG_WAITALL) != GREETING_BYTES)
         return false;
-    }
     return send_raw(fd, ready, sizeof(ready) - 1) && recv(fd, answer, sizeof(answer), 0) > 0;
 }
 
@@ -77,9 +75,8 @@ static void misbehave(int fd, unsigned kind)
     default:
         break;
     }
-    if (!shake_hands(fd)) {
+    if (!shake_hands(fd))
         return;
-    }
     switch (kind % 8) {
     case 3:
         send_raw(fd, huge_frame, sizeof(huge_frame) - 1);
@@ -124,15 +121,12 @@ static void garbage_harms_nobody(void **state)
     }
     load_wait(&load, 200);
     load_join(&load);
-    for (unsigned i = 0; i < LOAD_THREADS; i++) {
+    for (unsigned i = 0; i < LOAD_THREADS; i++)
         assert_int_equal(load.threads[i].failed, 0);
-    }
     load_check(&load, store, revision);
-    for (unsigned i = 0; i < PEERS; i++) {
-        if (fds[i] >= 0) {
+    for (unsigned i = 0; i < PEERS; i++)
+        if (fds[i] >= 0)
             close(fds[i]);
-        }
-    }
     assert_int_equal(kill(broker, 0), 0); /* the very same processes */
     assert_int_equal(kill(writer, 0), 0);
     assert_int_equal(service_actor(&service, "stigstore-broker", 0), broker);
@@ -145,9 +139,8 @@ static void garbage_harms_nobody(void **state)
 static void a_message_without_an_end_ends_at_the_brokers_bound(void **state)
 {
     (void)state;
-    if (SCENE_IS_SANITIZED) {
+    if (SCENE_IS_SANITIZED)
         skip(); /* its broker has no bound: the sanitizers' own memory would count */
-    }
     struct service service = service_start(NULL, NULL);
     stigstore *store = load_open(service.url, 30000);
     scene_must_save(store, "a", "x");
@@ -155,9 +148,8 @@ static void a_message_without_an_end_ends_at_the_brokers_bound(void **state)
     char *frame = calloc(1, size + 9);
     assert_non_null(frame);
     frame[0] = 3; /* long, and more to come */
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 8; i++)
         frame[1 + i] = (char)(size >> (8 * (7 - i)));
-    }
     int fd = connect_raw(&service, "");
     assert_true(shake_hands(fd));
     uint64_t sent = 0;
@@ -187,17 +179,14 @@ static uint64_t cpu_ns(pid_t pid)
     assert_non_null(tasks);
     for (struct dirent *entry; (entry = readdir(tasks));) {
         unsigned long long ran = 0;
-        if (entry->d_name[0] == '.') {
+        if (entry->d_name[0] == '.')
             continue;
-        }
         snprintf(path, sizeof(path), "/proc/%ld/task/%s/schedstat", (long)pid, entry->d_name);
         FILE *file = fopen(path, "re");
-        if (file && fscanf(file, "%llu", &ran) == 1) {
+        if (file && fscanf(file, "%llu", &ran) == 1)
             sum += ran;
-        }
-        if (file) {
+        if (file)
             fclose(file);
-        }
     }
     closedir(tasks);
     return sum;
@@ -218,9 +207,8 @@ static void an_idle_service_uses_no_measurable_cpu(void **state)
 {
     (void)state;
     static const char *const programs[] = {"stigstore-broker", "stigstore-writer", "stigstore-reader"};
-    if (SCENE_IS_SANITIZED) {
+    if (SCENE_IS_SANITIZED)
         skip(); /* some of them keep a thread of their own awake */
-    }
     struct service service = service_start(NULL, NULL);
     stigstore *local = load_open(service.url, 20000), *through = load_open(scene_through_broker(&service), 20000);
     scene_must_save(local, "a", "x"); /* connected, and a snapshot was kept */
@@ -228,15 +216,13 @@ static void an_idle_service_uses_no_measurable_cpu(void **state)
     scene_must_hold(through, "a", "x");
     pid_t pids[ACTORS_MOST] = {service.pid};
     size_t count = 1;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++)
         count += process_children(service.pid, programs[i], pids + count, ACTORS_MOST - count);
-    }
     assert_int_equal(count, 5);
     wait_ms(500); /* what was begun ends */
     uint64_t before[ACTORS_MOST], used = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         before[i] = cpu_ns(pids[i]);
-    }
     wait_ms(IDLE_WINDOW_MS);
     for (size_t i = 0; i < count; i++) {
         uint64_t ns = cpu_ns(pids[i]) - before[i];

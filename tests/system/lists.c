@@ -73,9 +73,8 @@ static void check_expiry(const char *url)
     wait_until(is_past, &until_ms, 10, "the time that a snapshot lives");
     assert_status(SNAPSHOT_EXPIRED, read_list(cursor, &seen, last));
     assert_in_range(seen, 1, COUNT - 1);
-    if (!strstr(stigstore_cursor_message(cursor), last)) { /* it says where it ended */
+    if (!strstr(stigstore_cursor_message(cursor), last)) /* it says where it ended */
         fail_msg("'%s' does not name %s", stigstore_cursor_message(cursor), last);
-    }
     stigstore_cursor_free(&cursor);
     cursor = open_list(store, last); /* and one can go on from there, on a newer snapshot */
     assert_status(END, read_list(cursor, &seen, last));
@@ -198,9 +197,8 @@ static void no_read_fails_although_readers_are_killed(void **state)
     struct reading reading = {.store = load_open(scene_through_broker(&service), 20000)};
     pthread_t threads[READERS];
     scene_must_save(reading.store, "a", "x");
-    for (unsigned i = 0; i < READERS; i++) {
+    for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_on, &reading), 0);
-    }
     for (unsigned round = 0; round < 6; round++) {
         pid_t pids[2];
         wait_reads(&reading, 300);
@@ -208,14 +206,12 @@ static void no_read_fails_although_readers_are_killed(void **state)
         kill(pids[0], SIGKILL);
         wait_reads(&reading, 300);
         service_actor(&service, "stigstore-reader", pids[0]);
-        for (size_t count = 0; count != 2;) {
+        for (size_t count = 0; count != 2;)
             count = process_children(service.pid, "stigstore-reader", pids, 2);
-        }
     }
     atomic_store(&reading.stop, true);
-    for (unsigned i = 0; i < READERS; i++) {
+    for (unsigned i = 0; i < READERS; i++)
         pthread_join(threads[i], NULL);
-    }
     if (atomic_load(&reading.failures)) {
         fail_msg("%lu reads failed, the last one: %s", (unsigned long)atomic_load(&reading.failures),
                  stigstore_status_name(atomic_load(&reading.last_failure)));

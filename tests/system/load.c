@@ -14,9 +14,8 @@ stigstore *load_open(const char *url, uint32_t timeout_ms)
     stigstore_options options = {.struct_size = sizeof(options), .timeout_ms = timeout_ms, .open_timeout_ms = 30000};
     stigstore *store = NULL;
     stigstore_result *result = NULL;
-    if (stigstore_open(url, &options, &store, &result) != STIGSTORE_OK) {
+    if (stigstore_open(url, &options, &store, &result) != STIGSTORE_OK)
         fail_msg("cannot open %s: %s", url, result ? result->message : "");
-    }
     stigstore_result_free(&result);
     return store;
 }
@@ -25,9 +24,8 @@ static stigstore_decision add_one(void *context, const stigstore_item *current, 
 {
     uint64_t *number = context;
     *number = 0;
-    if (current) {
+    if (current)
         memcpy(number, current->data.data, sizeof(*number));
-    }
     *number += 1;
     *data = (stigstore_bytes){number, sizeof(*number)};
     return STIGSTORE_UPDATE_SAVE;
@@ -67,9 +65,8 @@ static void *run(void *context)
         }
         thread->failed++;
         thread->last_failure = status;
-        if (thread->load->stop_at_failure) {
+        if (thread->load->stop_at_failure)
             break;
-        }
     }
     return NULL;
 }
@@ -82,9 +79,8 @@ void load_start(struct load *load, const char *url, uint32_t timeout_ms)
         stigstore *store = i % 2 ? load->threads[i - 1].store : load_open(url, timeout_ms);
         load->threads[i] = (struct load_thread){.load = load, .store = store, .index = i};
     }
-    for (unsigned i = 0; i < LOAD_THREADS; i++) {
+    for (unsigned i = 0; i < LOAD_THREADS; i++)
         assert_int_equal(pthread_create(&load->threads[i].thread, NULL, run, &load->threads[i]), 0);
-    }
 }
 
 struct goal {
@@ -107,12 +103,10 @@ void load_wait(struct load *load, uint64_t more)
 void load_join(struct load *load)
 {
     atomic_store(&load->stop, true);
-    for (unsigned i = 0; i < LOAD_THREADS; i++) {
+    for (unsigned i = 0; i < LOAD_THREADS; i++)
         pthread_join(load->threads[i].thread, NULL);
-    }
-    for (unsigned i = 0; i < LOAD_THREADS; i += 2) {
+    for (unsigned i = 0; i < LOAD_THREADS; i += 2)
         stigstore_free(&load->threads[i].store);
-    }
 }
 
 static uint64_t stored_number(stigstore *store, const char *kind, const char *stem, unsigned index)
@@ -153,12 +147,10 @@ void load_check(struct load *load, stigstore *store, uint64_t revision_before)
     }
     for (unsigned c = 0; c < LOAD_COUNTERS; c++) {
         uint64_t sum = 0;
-        for (unsigned i = 0; i < LOAD_THREADS; i++) {
+        for (unsigned i = 0; i < LOAD_THREADS; i++)
             sum += load->threads[i].increments[c];
-        }
         assert_in_range(stored_number(store, "shared", "counter", c), sum, sum + failed);
     }
-    if (revision_before != UINT64_MAX) {
+    if (revision_before != UINT64_MAX)
         assert_in_range(store_revision(store) - revision_before, mutations, mutations + failed);
-    }
 }

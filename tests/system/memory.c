@@ -21,9 +21,8 @@ static long peak_kib(pid_t pid)
     snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    while (fgets(line, sizeof(line), file)) {
+    while (fgets(line, sizeof(line), file))
         sscanf(line, "VmHWM: %ld kB", &kib);
-    }
     fclose(file);
     assert_true(kib > 0);
     return kib;

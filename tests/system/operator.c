@@ -30,9 +30,8 @@ static void expect_failure(int code, const char *word, const char *const *words,
 {
     struct output output = scene_run(code, words, input, input ? strlen(input) : 0);
     assert_string_equal(output.text, "");
-    if (!strstr(output.errors, word)) {
+    if (!strstr(output.errors, word))
         fail_msg("'%s' says nothing of %s", output.errors, word);
-    }
     output_free(&output);
 }
 
@@ -134,9 +133,8 @@ static void four_mebibytes_go_through_the_broker(void **state)
     size_t size = (size_t)4 << 20;
     char *data = malloc(size + 1);
     assert_non_null(data);
-    for (size_t i = 0; i <= size; i++) {
+    for (size_t i = 0; i <= size; i++)
         data[i] = (char)(i * 2654435761u >> 13);
-    }
     const char *put[] = {"put", "k", "a", "--store", service.url, NULL};
     const char *get[] = {"get", "k", "a", "--store", scene_through_broker(&service), NULL};
     struct output output = scene_run(0, put, data, size);
@@ -290,9 +288,8 @@ static void the_tour_ends_well(void **state)
     const char *demo[] = {"demo", one, two, NULL};
     struct output output = scene_run(0, demo, NULL, 0);
     static const char *const steps[] = {"serve", "save", "get", "list", "conflict", "stop"};
-    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
         assert_non_null(strstr(output.text, steps[i]));
-    }
     output_free(&output);
     free(one);
     free(two);

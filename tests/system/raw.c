@@ -67,11 +67,9 @@ void raw_broker_free(struct raw_broker *broker)
         kill(broker->pid, SIGKILL);
         process_join(broker->pid);
     }
-    for (size_t i = 0; i < RAW_SOCKETS; i++) {
-        if (broker->sockets[i]) {
+    for (size_t i = 0; i < RAW_SOCKETS; i++)
+        if (broker->sockets[i])
             zmq_close(broker->sockets[i]);
-        }
-    }
     zmq_ctx_term(broker->context);
     folder_remove(&broker->folder);
 }
@@ -92,9 +90,8 @@ static void set_int(void *socket, int option, int value)
 void *raw_dealer_unconnected(struct raw_broker *broker, bool probe)
 {
     size_t at = 0;
-    while (at < RAW_SOCKETS && broker->sockets[at]) {
+    while (at < RAW_SOCKETS && broker->sockets[at])
         at++;
-    }
     assert_true(at < RAW_SOCKETS);
     void *socket = broker->sockets[at] = zmq_socket(broker->context, ZMQ_DEALER);
     assert_non_null(socket);
@@ -156,11 +153,9 @@ void *raw_worker(struct raw_broker *broker, uint8_t role, uint64_t life, uint64_
 
 void raw_close(struct raw_broker *broker, void **socket)
 {
-    for (size_t i = 0; i < RAW_SOCKETS; i++) {
-        if (broker->sockets[i] == *socket) {
+    for (size_t i = 0; i < RAW_SOCKETS; i++)
+        if (broker->sockets[i] == *socket)
             broker->sockets[i] = NULL;
-        }
-    }
     zmq_close(*socket);
     *socket = NULL;
 }
@@ -198,9 +193,8 @@ struct raw_message raw_receive_any(void *socket)
     zmq_msg_t frame;
     zmq_msg_init(&frame);
     int received = zmq_msg_recv(&frame, socket, 0);
-    if (received < 0) {
+    if (received < 0)
         fail_msg("nothing came: %s", zmq_strerror(errno));
-    }
     assert_int_equal(envelope_decode(zmq_msg_data(&frame), zmq_msg_size(&frame), &message.envelope), STATUS_OK);
     assert_true(zmq_msg_more(&frame));
     assert_true(zmq_msg_recv(&frame, socket, 0) >= 0);
@@ -217,9 +211,8 @@ struct raw_message raw_receive(void *socket)
 {
     for (;;) {
         struct raw_message message = raw_receive_any(socket);
-        if (message.envelope.type != MESSAGE_HELLO || (message.envelope.flags & ENVELOPE_WELCOME)) {
+        if (message.envelope.type != MESSAGE_HELLO || (message.envelope.flags & ENVELOPE_WELCOME))
             return message;
-        }
         raw_message_free(&message);
     }
 }
@@ -229,15 +222,13 @@ bool raw_is_quiet(void *socket, int ms)
     int64_t until_ns = clock_deadline_ns((uint32_t)ms);
     for (;;) {
         zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-        if (zmq_poll(&item, 1, clock_ms_until(until_ns, ms)) == 0) {
+        if (zmq_poll(&item, 1, clock_ms_until(until_ns, ms)) == 0)
             return true;
-        }
         struct raw_message message = raw_receive_any(socket);
         bool news = message.envelope.type == MESSAGE_HELLO;
         raw_message_free(&message);
-        if (!news) {
+        if (!news)
             return false;
-        }
     }
 }
 

@@ -34,9 +34,8 @@ static void is_told_once(stigstore *store, const char *data)
 {
     char text[64];
     assert_status(WENT_BACK, scene_get(store, "a", text));
-    for (unsigned i = 0; i < CALLS; i++) {
+    for (unsigned i = 0; i < CALLS; i++)
         scene_must_hold(store, "a", data);
-    }
 }
 
 static void reads_are_told_once(stigstore *store, const char *data)
@@ -55,9 +54,8 @@ static void writes_are_told_once(stigstore *store)
         assert_status(OUTCOME_LOST, status);
         assert_status(WENT_BACK, scene_save(store, "told", "x"));
     }
-    for (unsigned i = 0; i < CALLS; i++) {
+    for (unsigned i = 0; i < CALLS; i++)
         scene_must_save(store, "later", "x");
-    }
 }
 
 static void each_is_told_once(struct handles *handles, const char *data)
@@ -110,9 +108,8 @@ static void run_shell(const char *script, const char *first, const char *second)
 {
     const char *arguments[] = {"/bin/sh", "-ec", script, "sh", first, second, NULL};
     struct output output = process_run(arguments, NULL, 0);
-    if (output.code != 0) {
+    if (output.code != 0)
         fail_msg("%s: %s", script, output.errors);
-    }
     output_free(&output);
 }
 

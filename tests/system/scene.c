@@ -47,9 +47,8 @@ struct output scene_run(int code, const char *const *words, const void *input, s
         all[i + 1] = words[i];
     }
     struct output output = process_run(all, input, input_size);
-    if (output.code != code) {
+    if (output.code != code)
         fail_msg("stigstore %s: exit %d, wanted %d\nerrors: %s", words[0], output.code, code, output.errors);
-    }
     return output;
 }
 
@@ -77,9 +76,8 @@ int scene_get(stigstore *store, const char *id, char text[64])
     stigstore_result *result = NULL;
     int status = stigstore_get_resource(store, stigstore_text("k"), stigstore_text(id), &result);
     text[0] = '\0';
-    if (status == STIGSTORE_OK) {
+    if (status == STIGSTORE_OK)
         snprintf(text, 64, "%.*s", (int)result->items[0].data.size, (const char *)result->items[0].data.data);
-    }
     stigstore_result_free(&result);
     return status;
 }

@@ -57,11 +57,9 @@ static int stop(pid_t *pid, int signal)
 static void free_all(struct actors *actors)
 {
     pid_t *pids[] = {&actors->reader, &actors->writer, &actors->broker};
-    for (size_t i = 0; i < 3; i++) {
-        if (*pids[i]) {
+    for (size_t i = 0; i < 3; i++)
+        if (*pids[i])
             assert_int_equal(stop(pids[i], SIGTERM), 0);
-        }
-    }
     free(actors->database);
     folder_remove(&actors->folder);
 }

@@ -17,9 +17,8 @@ static bool send_all(int fd, const void *bytes, size_t size)
     const char *at = bytes;
     while (size > 0) {
         ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR) {
+        if (sent < 0 && errno != EINTR)
             return false;
-        }
         at += sent > 0 ? sent : 0;
         size -= sent > 0 ? (size_t)sent : 0;
     }
@@ -48,20 +47,17 @@ int zmtp_connect(const char *endpoint)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, endpoint + strlen("ipc://"), sizeof(address.sun_path) - 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 && shake_hands(fd)) {
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 && shake_hands(fd))
         return fd;
-    }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     return -1;
 }
 
 bool zmtp_send(int fd, const void *bytes, size_t size, bool more)
 {
     uint8_t head[9] = {(uint8_t)(FLAG_LONG | (more ? FLAG_MORE : 0))};
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 8; i++)
         head[8 - i] = (uint8_t)((uint64_t)size >> (8 * i));
-    }
     return send_all(fd, head, sizeof(head)) && send_all(fd, bytes, size);
 }

@@ -17,9 +17,8 @@ static void percentiles_are_within_a_percent(void **state)
     struct histogram *histogram = calloc(1, sizeof(*histogram));
     assert_non_null(histogram);
     enum { MOST = 1000000 };
-    for (int64_t i = 1; i <= MOST; i++) {
+    for (int64_t i = 1; i <= MOST; i++)
         histogram_record(histogram, i);
-    }
     static const double points[] = {1, 50, 90, 99, 99.9, 99.99};
     for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
         double exact = MOST * points[i] / 100, got = (double)histogram_percentile_ns(histogram, points[i]);
@@ -90,9 +89,8 @@ static void zipfian_ranks_fall_as_they_should(void **state)
     assert_true(seen[0] > seen[1] && seen[1] > seen[9] && seen[9] > seen[99] && seen[99] > seen[999]);
     for (uint64_t few = 1; few <= 3; few++) {
         zipf = zipf_of(few);
-        for (int i = 0; i < 1000; i++) {
+        for (int i = 0; i < 1000; i++)
             assert_true(zipf_next(&zipf, &draw) < few);
-        }
     }
 }
 
@@ -169,18 +167,16 @@ static int begin_scene(void **state)
         .keys = 3,
     };
     scene->bench.next_key = 3;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++)
         assert_int_equal(stigstore_open(scene->path, NULL, &scene->handles[i], NULL), STIGSTORE_OK);
-    }
     return 0;
 }
 
 static int end_scene(void **state)
 {
     struct scene *scene = *state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++)
         stigstore_free(&scene->handles[i]);
-    }
     values_free(&scene->bench.values);
     ledger_free(&scene->bench.ledger);
     free(scene->path);
@@ -201,9 +197,8 @@ static void put(struct scene *scene, uint64_t key, uint64_t stamp, bool booked)
         stigstore_save_resource(scene->handles[0], stigstore_text(scene->bench.kind),
                                 operation_id(&scene->bench, key, id), (stigstore_bytes){data, sizeof(data)}, &result);
     assert_int_equal(status, STIGSTORE_OK);
-    if (booked) {
+    if (booked)
         ledger_acknowledge(scene->bench.ledger, key, result->revision, stamp);
-    }
     stigstore_result_free(&result);
 }
 

@@ -1,3 +1,1 @@
-if(TARGET bench AND TARGET test_support)
-  stigstore_test(bench_parts SOURCES unit/bench_parts.c LIBRARIES bench test_support)
-endif()
+stigstore_test(bench_parts SOURCES unit/bench_parts.c LIBRARIES bench test_support)

@@ -26,9 +26,8 @@ static int set_up(void **state)
     (void)state;
     struct route_limits limits = small_limits();
     sim_start(&sim, &limits);
-    for (uint32_t slot = 0; slot < 4; slot++) {
+    for (uint32_t slot = 0; slot < 4; slot++)
         sim_client(&sim, slot);
-    }
     return 0;
 }
 
@@ -42,9 +41,8 @@ static int tear_down(void **state)
 static void a_client_past_its_count_is_overloaded_at_once(void **state)
 {
     (void)state;
-    for (uint64_t number = 1; number <= 20; number++) {
+    for (uint64_t number = 1; number <= 20; number++)
         sim_read(&sim, 0, number);
-    }
     assert_quiet(&sim);
     sim_read(&sim, 0, 21);
     struct action refused = sim_answer(&sim);
@@ -58,9 +56,8 @@ static void a_client_past_its_count_is_overloaded_at_once(void **state)
 static void a_client_past_its_bytes_is_overloaded_at_once(void **state)
 {
     (void)state;
-    for (uint64_t number = 1; number <= 10; number++) {
+    for (uint64_t number = 1; number <= 10; number++)
         sim_send(&sim, 0, sim_message(&sim, MESSAGE_WRITE, number), 1000);
-    }
     assert_quiet(&sim);
     sim_send(&sim, 0, sim_message(&sim, MESSAGE_WRITE, 11), 1);
     assert_answered(&sim, 0, 11, STATUS_OVERLOADED);
@@ -75,14 +72,11 @@ static void a_client_past_its_bytes_is_overloaded_at_once(void **state)
 static void all_clients_together_are_bounded(void **state)
 {
     (void)state;
-    for (uint32_t slot = 0; slot < 3; slot++) {
-        for (uint64_t number = 1; number <= 10; number++) {
+    for (uint32_t slot = 0; slot < 3; slot++)
+        for (uint64_t number = 1; number <= 10; number++)
             sim_send(&sim, slot, sim_message(&sim, MESSAGE_WRITE, number), 1000);
-        }
-    }
-    for (uint64_t number = 6; number <= 10; number++) {
+    for (uint64_t number = 6; number <= 10; number++)
         assert_answered(&sim, 2, number, STATUS_OVERLOADED);
-    }
     assert_quiet(&sim);
 }
 
@@ -165,12 +159,10 @@ static void clients_take_turns_in_bytes(void **state)
     sim_client(&sim, 0);
     sim_client(&sim, 1);
     sim_worker(&sim, WRITER, ROLE_WRITER, 1, 1);
-    for (uint64_t number = 1; number <= 100; number++) {
+    for (uint64_t number = 1; number <= 100; number++)
         sim_send(&sim, 0, sim_message(&sim, MESSAGE_WRITE, number), 60000);
-    }
-    for (uint64_t number = 1; number <= 10; number++) {
+    for (uint64_t number = 1; number <= 10; number++)
         sim_send(&sim, 1, sim_message(&sim, MESSAGE_WRITE, number), 1000);
-    }
     unsigned served_small = 0, served = 0;
     for (; served_small < 10; served++) {
         struct action write = sim_forwarded(&sim);
@@ -286,15 +278,13 @@ static void a_client_that_takes_no_answers_is_cut(void **state)
 {
     (void)state;
     sim.keeps_answers = true;
-    for (uint64_t number = 1; number <= 100; number++) {
+    for (uint64_t number = 1; number <= 100; number++)
         sim_send(&sim, 0, sim_message(&sim, MESSAGE_CONTROL, number), 10);
-    }
     assert_int_equal(sim.cuts, 1);
     size_t answers = sim.client_count - sim.client_head;
     assert_true(answers <= 40);
-    for (uint64_t number = 1; number <= 100; number++) {
+    for (uint64_t number = 1; number <= 100; number++)
         route_client_malformed(sim.route, 1, STATUS_INVALID_ARGUMENT, number);
-    }
     sim_take(&sim);
     assert_int_equal(sim.cuts, 1); /* junk is answered only while answers are read */
 }

@@ -53,9 +53,8 @@ static uint64_t number_of(uint32_t slot, uint64_t index)
 
 static void judge_answer(const struct action *answer)
 {
-    if (answer->envelope.type == MESSAGE_CREDIT) {
+    if (answer->envelope.type == MESSAGE_CREDIT)
         return;
-    }
     uint32_t slot = answer->slot;
     uint64_t index = answer->envelope.first & 0xffffffff;
     assert_int_equal(answer->envelope.first >> 32, slot);
@@ -64,17 +63,15 @@ static void judge_answer(const struct action *answer)
         assert_int_equal(answer->envelope.piece, model.pieces[slot][index]);
         model.pieces[slot][index]++;
     }
-    if (answer->envelope.type == MESSAGE_REPLY || (answer->envelope.flags & ENVELOPE_LAST)) {
+    if (answer->envelope.type == MESSAGE_REPLY || (answer->envelope.flags & ENVELOPE_LAST))
         model.open[slot][index] = 0;
-    }
 }
 
 static void judge_forwarded(const struct action *action)
 {
     uint8_t type = action->envelope.type;
-    if (type != MESSAGE_READ && type != MESSAGE_WRITE) {
+    if (type != MESSAGE_READ && type != MESSAGE_WRITE)
         return;
-    }
     assert_true(model.worker_is_here[action->slot]);
     assert_int_equal(type == MESSAGE_WRITE, action->slot >= 2);
     if (type == MESSAGE_WRITE) {
@@ -106,9 +103,8 @@ static void request(void)
 {
     uint32_t slot = (uint32_t)roll(CLIENTS);
     uint64_t index = model.next[slot] + 1;
-    if (!model.sim.is_open[slot] || index >= NUMBERS) {
+    if (!model.sim.is_open[slot] || index >= NUMBERS)
         return;
-    }
     bool write = roll(2);
     struct route_message message =
         sim_message(&model.sim, write ? MESSAGE_WRITE : MESSAGE_READ, number_of(slot, index));
@@ -126,9 +122,8 @@ static void request(void)
 static void annoy(void)
 {
     uint32_t slot = (uint32_t)roll(CLIENTS);
-    if (!model.sim.is_open[slot] || model.next[slot] == 0) {
+    if (!model.sim.is_open[slot] || model.next[slot] == 0)
         return;
-    }
     uint64_t first = number_of(slot, roll(model.next[slot]));
     bool credit = roll(2);
     struct route_message message = sim_message(&model.sim, credit ? MESSAGE_CREDIT : MESSAGE_CANCEL, first);
@@ -139,9 +134,8 @@ static void annoy(void)
 
 static void work(void)
 {
-    if (model.out_count == 0) {
+    if (model.out_count == 0)
         return;
-    }
     size_t at = roll(4) ? 0 : (size_t)roll(model.out_count);
     struct action *action = &model.out[at].action;
     struct action copy = *action;
@@ -152,13 +146,12 @@ static void work(void)
         memmove(&model.out[at], &model.out[at + 1], (model.out_count - at - 1) * sizeof model.out[0]);
         model.out_count--;
     }
-    if (here && piece) {
+    if (here && piece)
         sim_piece(&model.sim, &copy, pieces, false, roll(3000));
-    } else if (here && (copy.envelope.flags & ENVELOPE_STREAM)) {
+    else if (here && (copy.envelope.flags & ENVELOPE_STREAM))
         sim_piece(&model.sim, &copy, pieces, true, roll(3000));
-    } else if (here) {
+    else if (here)
         sim_reply(&model.sim, &copy, STATUS_OK, roll(3000));
-    }
 }
 
 static void start_worker(uint32_t slot)
@@ -182,11 +175,10 @@ static void stop_worker(uint32_t slot)
 static void change_worker(void)
 {
     uint32_t slot = (uint32_t)roll(WORKERS);
-    if (model.worker_is_here[slot]) {
+    if (model.worker_is_here[slot])
         stop_worker(slot);
-    } else if (slot < 2 || !model.worker_is_here[5 - slot]) {
+    else if (slot < 2 || !model.worker_is_here[5 - slot])
         start_worker(slot);
-    }
 }
 
 static void change_client(void)
@@ -202,45 +194,39 @@ static void change_client(void)
 
 static void beat(void)
 {
-    for (uint32_t slot = 0; slot < WORKERS; slot++) {
-        if (model.worker_is_here[slot] && roll(8)) {
+    for (uint32_t slot = 0; slot < WORKERS; slot++)
+        if (model.worker_is_here[slot] && roll(8))
             sim_beat(&model.sim, slot, slot < 2 ? ROLE_READER : ROLE_WRITER, model.worker_life[slot], model.epoch);
-        }
-    }
 }
 
 static void step(void)
 {
     uint64_t what = roll(1000);
-    if (what < 400) {
+    if (what < 400)
         request();
-    } else if (what < 800) {
+    else if (what < 800)
         work();
-    } else if (what < 900) {
+    else if (what < 900)
         annoy();
-    } else if (what < 970) {
+    else if (what < 970)
         sim_pass(&model.sim, (int64_t)roll(100));
-    } else if (what < 990) {
+    else if (what < 990)
         beat();
-    } else if (what < 997) {
+    else if (what < 997)
         change_worker();
-    } else {
+    else
         change_client();
-    }
     judge();
 }
 
 /* With all workers there and at work, everything comes to its end. */
 static void settle(void)
 {
-    if (!model.worker_is_here[2] && !model.worker_is_here[3]) {
+    if (!model.worker_is_here[2] && !model.worker_is_here[3])
         start_worker(2);
-    }
-    for (uint32_t slot = 0; slot < 2; slot++) {
-        if (!model.worker_is_here[slot]) {
+    for (uint32_t slot = 0; slot < 2; slot++)
+        if (!model.worker_is_here[slot])
             start_worker(slot);
-        }
-    }
     beat();
     judge();
     for (unsigned i = 0; i < 100000 && model.out_count > 0; i++) {
@@ -265,12 +251,10 @@ static void whatever_happens_each_request_is_answered_once_and_in_order(void **s
         memset(&model, 0, sizeof model);
         model.random = seed * UINT64_C(0x9e3779b97f4a7c15);
         sim_start(&model.sim, &limits);
-        for (uint32_t slot = 0; slot < CLIENTS; slot++) {
+        for (uint32_t slot = 0; slot < CLIENTS; slot++)
             sim_client(&model.sim, slot);
-        }
-        for (unsigned i = 0; i < STEPS; i++) {
+        for (unsigned i = 0; i < STEPS; i++)
             step();
-        }
         settle();
         for (uint32_t slot = 0; slot < CLIENTS; slot++) {
             for (uint64_t index = 0; index < NUMBERS; index++) {

@@ -19,11 +19,9 @@ void sim_start(struct sim *sim, const struct route_limits *limits)
 
 void sim_end(struct sim *sim)
 {
-    for (uint32_t slot = 0; slot < SIM_CLIENTS; slot++) {
-        if (sim->is_open[slot]) {
+    for (uint32_t slot = 0; slot < SIM_CLIENTS; slot++)
+        if (sim->is_open[slot])
             sim_client_gone(sim, slot);
-        }
-    }
     struct route_view view;
     route_view(sim->route, &view);
     assert_int_equal(sim->bodies, 0);
@@ -59,9 +57,8 @@ static void take_answer(struct sim *sim, struct action *action)
         action->body = NULL;
     }
     sim->to_clients[sim->client_count++ % SIM_ACTIONS] = *action;
-    if (!sim->keeps_answers) {
+    if (!sim->keeps_answers)
         route_released(sim->route, action->slot, action->generation, action->bytes, sim->now_ns);
-    }
 }
 
 static void take(struct sim *sim, struct action *action)
@@ -71,9 +68,8 @@ static void take(struct sim *sim, struct action *action)
         take_answer(sim, action);
         break;
     case ACTION_TO_WORKER:
-        if (action->body) {
+        if (action->body)
             assert_int_equal(*(uint64_t *)action->body, action->bytes);
-        }
         sim->to_workers[sim->worker_count++ % SIM_ACTIONS] = *action;
         break;
     case ACTION_HELLO_CLIENT:
@@ -100,9 +96,8 @@ static void take(struct sim *sim, struct action *action)
 void sim_take(struct sim *sim)
 {
     struct action action;
-    while (route_next_action(sim->route, &action)) {
+    while (route_next_action(sim->route, &action))
         take(sim, &action);
-    }
     assert_true(sim->client_count - sim->client_head <= SIM_ACTIONS);
     assert_true(sim->worker_count - sim->worker_head <= SIM_ACTIONS);
 }

@@ -337,10 +337,9 @@ static void *add_many(void *context)
     stigstore_request request = COUNTER;
 
     request.timeout_ms = 60000;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 100; i++)
         if (stigstore_update(adding.store, &request, add_one, &adding, NULL) != STIGSTORE_OK)
             return context;
-    }
     return NULL;
 }
 

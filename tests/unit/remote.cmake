@@ -1,19 +1,14 @@
 # The lane through the broker, alone, and against the writer's sessions.
-if(TARGET proto_wire AND TARGET writer)
-  if(NOT TARGET client_remote)
-    include(${CMAKE_SOURCE_DIR}/client/remote.cmake)
-  endif()
-  foreach(part remote_session remote_reads remote_store)
-    stigstore_test(${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c LIBRARIES client_remote)
-  endforeach()
-  foreach(part remote_lane remote_curve)
-    stigstore_test(${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c ${CMAKE_CURRENT_LIST_DIR}/remote_fixture.c
-      LIBRARIES client_remote)
-  endforeach()
-  stigstore_test(remote_session_model
-    SOURCES ${CMAKE_CURRENT_LIST_DIR}/remote_session_model.c ${CMAKE_CURRENT_LIST_DIR}/remote_judge_rules.c
-            ${CMAKE_CURRENT_LIST_DIR}/remote_judge_writer.c
-    LIBRARIES client_remote writer)
-  stigstore_test(remote_service SYSTEM SOURCES ${CMAKE_CURRENT_LIST_DIR}/remote_service.c
-    LIBRARIES client_remote test_support TIMEOUT 180)
-endif()
+foreach(part remote_session remote_reads remote_store)
+  stigstore_test(${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c LIBRARIES client_remote)
+endforeach()
+foreach(part remote_lane remote_curve)
+  stigstore_test(${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c ${CMAKE_CURRENT_LIST_DIR}/remote_fixture.c
+    LIBRARIES client_remote)
+endforeach()
+stigstore_test(remote_session_model
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/remote_session_model.c ${CMAKE_CURRENT_LIST_DIR}/remote_judge_rules.c
+          ${CMAKE_CURRENT_LIST_DIR}/remote_judge_writer.c
+  LIBRARIES client_remote writer)
+stigstore_test(remote_service SOURCES ${CMAKE_CURRENT_LIST_DIR}/remote_service.c
+  LIBRARIES client_remote test_support TIMEOUT 180)
