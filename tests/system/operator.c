@@ -295,6 +295,33 @@ static void the_tour_ends_well(void **state)
     free(two);
 }
 
+/* A cursor that is left in the middle of a list holds its snapshot in this very process. */
+static void status_names_who_holds_a_snapshot(void **state)
+{
+    (void)state;
+    enum { COUNT = 400, BYTES = 32 * 1024 };
+    stigstore *store = load_open(service.url, 30000);
+    static char data[BYTES];
+    for (unsigned i = 0; i < COUNT; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%03u", i);
+        assert_int_equal(stigstore_save_resource(store, stigstore_text("k"), stigstore_text(id),
+                                                 (stigstore_bytes){data, BYTES}, NULL),
+                         STIGSTORE_OK);
+    }
+    stigstore_request list = {STIGSTORE_REQUEST(LIST), .kind = stigstore_text("k")};
+    stigstore_cursor *cursor = NULL;
+    const stigstore_item *item = NULL;
+    assert_int_equal(stigstore_cursor_open(store, &list, &cursor, NULL), STIGSTORE_OK);
+    assert_int_equal(stigstore_cursor_next(cursor, &item), STIGSTORE_OK);
+    char holder[64];
+    snprintf(holder, sizeof(holder), "\"snapshot_holders\":[{\"pid\":%ld,", (long)getpid());
+    wait_until(status_says, holder, 10, "this process as the only holder of a snapshot");
+    stigstore_cursor_free(&cursor);
+    wait_until(status_says, (void *)(uintptr_t) "\"snapshot_holders\":[]", 10, "no holder any more");
+    stigstore_free(&store);
+}
+
 #define WITH_SERVICE(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -303,6 +330,7 @@ int main(void)
         WITH_SERVICE(status_tells_of_all_actors),
         WITH_SERVICE(status_is_4_when_the_service_does_not_answer),
         WITH_SERVICE(what_cannot_be_asked_now_is_4_and_a_doubtful_mutation_6),
+        WITH_SERVICE(status_names_who_holds_a_snapshot),
         WITH_SERVICE(four_mebibytes_go_through_the_broker),
         WITH_SERVICE(a_file_in_and_a_file_out),
         WITH_SERVICE(a_closed_pipe_ends_quietly),
