@@ -137,12 +137,20 @@ static int get(int argc, char **argv)
     return code;
 }
 
-static bool print_version(const stigstore_item *item)
+static int print_version(void *context, const stigstore_item *item)
 {
+    const struct input *input = context;
     char archived[32];
-    cli_time(item->updated_ms, archived);
-    return cli_write_all(stdout, item->hash) && cli_wrote(putchar('\t') != EOF) && cli_write_all(stdout, item->tag) &&
-           cli_wrote(printf("\t%s\t%" PRIu64 "\n", archived, item->data_bytes) > 0);
+    bool done;
+    if (cli_common.json) {
+        done = cli_print_json(item, true, input->data);
+    } else {
+        cli_time(item->updated_ms, archived);
+        done = cli_write_all(stdout, item->hash) && cli_wrote(putchar('\t') != EOF) &&
+               cli_write_all(stdout, item->tag) &&
+               cli_wrote(printf("\t%s\t%" PRIu64 "\n", archived, item->data_bytes) > 0);
+    }
+    return done ? CLI_OK : CLI_FAILED;
 }
 
 static int list(int argc, char **argv)
@@ -164,17 +172,7 @@ static int list(int argc, char **argv)
     request.limit = (uint32_t)input.limit;
     request.flags = input.data && cli_common.json ? 0 : STIGSTORE_KEYS_ONLY;
     stigstore *store = cli_open(CLI_READS, 0);
-    stigstore_cursor *cursor = NULL;
-    stigstore_result *result = NULL;
-    int status = stigstore_cursor_open(store, &request, &cursor, &result);
-    const stigstore_item *item = NULL;
-    bool printed = true;
-    while (status == STIGSTORE_OK && printed && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
-        printed = cli_common.json ? cli_print_json(item, true, input.data) : print_version(item);
-    const char *message = cursor ? stigstore_cursor_message(cursor) : result ? result->message : NULL;
-    int code = printed ? cli_report_status(CLI_READS, status, 0, message) : CLI_FAILED;
-    stigstore_result_free(&result);
-    stigstore_cursor_free(&cursor);
+    int code = cli_each(store, &request, print_version, &input);
     stigstore_free(&store);
     return code;
 }

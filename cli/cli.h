@@ -64,6 +64,10 @@ int cli_report_status(enum cli_access access, int status, uint32_t flags, const 
 /* Calls, prints a failure, gives the exit code; *result is the caller's to free. */
 int cli_call(stigstore *store, enum cli_access access, const stigstore_request *request, stigstore_result **result);
 
+/* Streams a list and hands each item to `take`, whose code other than CLI_OK ends it; reports how the list ended. */
+int cli_each(stigstore *store, const stigstore_request *list, int (*take)(void *context, const stigstore_item *item),
+             void *context);
+
 /* A whole file, or standard input for NULL and "-", in malloc'ed bytes; gives the exit code, the error is printed. */
 int cli_read_file(const char *path, stigstore_bytes *data);
 bool cli_write_all(FILE *out, stigstore_bytes bytes);

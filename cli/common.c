@@ -190,6 +190,25 @@ int cli_call(stigstore *store, enum cli_access access, const stigstore_request *
     return *result ? cli_report(access, *result) : cli_report_status(access, status, 0, NULL);
 }
 
+int cli_each(stigstore *store, const stigstore_request *list, int (*take)(void *context, const stigstore_item *item),
+             void *context)
+{
+    stigstore_cursor *cursor = NULL;
+    stigstore_result *result = NULL;
+    int status = stigstore_cursor_open(store, list, &cursor, &result);
+    const stigstore_item *item = NULL;
+    int code = CLI_OK;
+    while (status == STIGSTORE_OK && code == CLI_OK && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
+        code = take(context, item);
+    if (code == CLI_OK) {
+        const char *message = cursor ? stigstore_cursor_message(cursor) : result ? result->message : NULL;
+        code = cli_report_status(CLI_READS, status, 0, message);
+    }
+    stigstore_cursor_free(&cursor);
+    stigstore_result_free(&result);
+    return code;
+}
+
 /* No store takes more than the limit, so nothing beyond it is read. */
 static bool read_all(int fd, stigstore_bytes *data)
 {

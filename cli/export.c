@@ -63,8 +63,9 @@ static int write_record(struct export *export, const transfer_record *record)
     return CLI_OK;
 }
 
-static int write_resource(struct export *export, const stigstore_item *item)
+static int write_resource(void *context, const stigstore_item *item)
 {
+    struct export *export = context;
     Stigstore__Transfer__V1__Resource resource = STIGSTORE__TRANSFER__V1__RESOURCE__INIT;
     resource.kind = binary(item->kind);
     resource.id = binary(item->id);
@@ -79,8 +80,9 @@ static int write_resource(struct export *export, const stigstore_item *item)
     return write_record(export, &record);
 }
 
-static int write_version(struct export *export, const stigstore_item *item)
+static int write_version(void *context, const stigstore_item *item)
 {
+    struct export *export = context;
     Stigstore__Transfer__V1__Version version = STIGSTORE__TRANSFER__V1__VERSION__INIT;
     version.kind = binary(item->kind);
     version.resource_id = binary(item->id);
@@ -118,31 +120,12 @@ static int write_end(struct export *export)
     return write_record(export, &record);
 }
 
-/* Streams one list into the file. */
-static int write_list(struct export *export, uint32_t operation, stigstore_bytes kind,
-                      int (*write)(struct export *, const stigstore_item *))
-{
-    stigstore_request request = {.struct_size = sizeof(request), .operation = operation, .kind = kind};
-    stigstore_cursor *cursor = NULL;
-    stigstore_result *result = NULL;
-    int status = stigstore_cursor_open(export->store, &request, &cursor, &result);
-    const stigstore_item *item = NULL;
-    int code = CLI_OK;
-    while (status == STIGSTORE_OK && code == CLI_OK && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
-        code = write(export, item);
-    if (code == CLI_OK) {
-        const char *message = cursor ? stigstore_cursor_message(cursor) : result ? result->message : NULL;
-        code = cli_report_status(CLI_READS, status, 0, message);
-    }
-    stigstore_cursor_free(&cursor);
-    stigstore_result_free(&result);
-    return code;
-}
-
 static int write_kind(struct export *export, stigstore_bytes kind)
 {
-    int code = write_list(export, STIGSTORE_LIST, kind, write_resource);
-    return code ? code : write_list(export, STIGSTORE_AUDIT_SCAN, kind, write_version);
+    stigstore_request resources = {STIGSTORE_REQUEST(LIST), .kind = kind};
+    stigstore_request versions = {STIGSTORE_REQUEST(AUDIT_SCAN), .kind = kind};
+    int code = cli_each(export->store, &resources, write_resource, export);
+    return code ? code : cli_each(export->store, &versions, write_version, export);
 }
 
 static int write_all_kinds(struct export *export)

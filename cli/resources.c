@@ -255,25 +255,11 @@ int cli_stat(int argc, char **argv)
     return cli_finish(code);
 }
 
-/* Prints item by item; what the cursor ends with is reported. */
-static int print_list(stigstore *store, const stigstore_request *request, const struct input *input)
+static int print_item(void *context, const stigstore_item *item)
 {
-    stigstore_cursor *cursor = NULL;
-    stigstore_result *result = NULL;
-    int status = stigstore_cursor_open(store, request, &cursor, &result);
-    if (status != STIGSTORE_OK) {
-        int code = cli_report_status(CLI_READS, status, 0, result ? result->message : NULL);
-        stigstore_result_free(&result);
-        return code;
-    }
-    stigstore_result_free(&result);
-    const stigstore_item *item = NULL;
-    bool printed = true;
-    while (printed && (status = stigstore_cursor_next(cursor, &item)) == STIGSTORE_OK)
-        printed = cli_common.json ? cli_print_json(item, false, input->data) : print_row(item, input->keys);
-    int code = printed ? cli_report_status(CLI_READS, status, 0, stigstore_cursor_message(cursor)) : CLI_FAILED;
-    stigstore_cursor_free(&cursor);
-    return code;
+    const struct input *input = context;
+    bool done = cli_common.json ? cli_print_json(item, false, input->data) : print_row(item, input->keys);
+    return done ? CLI_OK : CLI_FAILED;
 }
 
 int cli_list(int argc, char **argv)
@@ -300,7 +286,7 @@ int cli_list(int argc, char **argv)
     request.limit = (uint32_t)input.limit;
     request.flags = input.data && cli_common.json ? 0 : STIGSTORE_KEYS_ONLY;
     stigstore *store = cli_open(CLI_READS, 0);
-    int code = print_list(store, &request, &input);
+    int code = cli_each(store, &request, print_item, &input);
     stigstore_free(&store);
     return cli_finish(code);
 }

@@ -9,15 +9,13 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LONG_MS = 20000, READS = 2000 };
 
 static stigstore_queue *queue_of(stigstore *store)
 {
-    stigstore_queue *queue = NULL;
+    stigstore_queue *queue;
     assert_int_equal(stigstore_queue_new(store, &queue), STIGSTORE_OK);
     return queue;
 }
