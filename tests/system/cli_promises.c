@@ -215,10 +215,14 @@ static void a_device_stays_one(void **state)
     (void)state;
     put("a", "new");
     char *device = folder_path(folder, "device");
-    if (mknod(device, S_IFCHR | 0666, (dev_t)0x103) != 0) { /* like /dev/null */
+    bool made = mknod(device, S_IFCHR | 0666, (dev_t)0x103) == 0; /* like /dev/null */
+    int fd = made ? open(device, O_WRONLY | O_CLOEXEC) : -1;
+    if (fd < 0) { /* not root, or no devices are allowed here */
+        print_message("skipped: no device can be made here\n");
         free(device);
         skip();
     }
+    close(fd);
     expect(RUN("export", device, "--store", database), 0, "");
     assert_true(is_character_device(device));
     expect(RUN("get", "k", "a", "-o", device, "--store", database), 0, "");
