@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|run|bench ...
+# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|image|run|bench ...
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libprotobuf-c-dev
@@ -9,6 +9,8 @@ sanitize="clang libclang-rt-14-dev llvm"
 bench="redis-server redis-tools etcd-server etcd-client gnuplot-nox jq procps"
 run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libsodium23 protobuf-compiler"
 
+image="debootstrap"
+
 wanted=()
 for group in "$@"; do
   case "$group" in
@@ -16,8 +18,9 @@ for group in "$@"; do
     test) wanted+=($tests) ;;
     sanitize) wanted+=($sanitize) ;;
     run) wanted+=($run) ;;
+    image) wanted+=($image) ;;
     bench) wanted+=($bench) ;;
-    *) echo "usage: $0 build|test|sanitize|run|bench ..." >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|sanitize|image|run|bench ..." >&2; exit 2 ;;
   esac
 done
 

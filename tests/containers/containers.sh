@@ -28,7 +28,7 @@ trap cleanup EXIT
 if ! docker image inspect "$base" >/dev/null 2>&1 && ! docker pull -q "$base" >/dev/null 2>&1; then
   echo "no registry has $base: making it with debootstrap"
   [ "$(id -u)" -eq 0 ] || skip "$base cannot be pulled, and debootstrap needs root"
-  command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y debootstrap >/dev/null
+  packaging/install-packages.sh image
   debootstrap --variant=minbase bookworm "$work/base" >"$work/debootstrap.log" 2>&1 || { tail "$work/debootstrap.log"; exit 1; }
   tar -C "$work/base" -c . | docker import - "$base" >/dev/null
   rm -rf "$work/base"
