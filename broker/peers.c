@@ -19,7 +19,6 @@ struct peers {
     uint32_t mask;
     struct descriptor *descriptors;
     size_t descriptor_room;
-    uint32_t open_descriptors;
 };
 
 struct peers *peers_new(uint32_t most)
@@ -140,7 +139,6 @@ struct peer *peers_fd_opened(struct peers *peers, int fd)
         return NULL;
     struct descriptor *descriptor = &peers->descriptors[fd];
     struct peer *before = descriptor->peer;
-    peers->open_descriptors += !descriptor->open;
     *descriptor = (struct descriptor){.open = true};
     return before;
 }
@@ -151,7 +149,6 @@ struct peer *peers_fd_closed(struct peers *peers, int fd)
         return NULL;
     struct descriptor *descriptor = &peers->descriptors[fd];
     struct peer *peer = descriptor->peer;
-    peers->open_descriptors -= descriptor->open;
     *descriptor = (struct descriptor){0};
     return peer;
 }
@@ -164,9 +161,4 @@ bool peers_fd_is_open(const struct peers *peers, int fd)
 struct peer *peers_by_fd(const struct peers *peers, int fd)
 {
     return has_descriptor(peers, fd) ? peers->descriptors[fd].peer : NULL;
-}
-
-uint32_t peers_fd_count(const struct peers *peers)
-{
-    return peers->open_descriptors;
 }

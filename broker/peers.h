@@ -45,6 +45,4 @@ struct peer *peers_fd_opened(struct peers *peers, int fd);
 struct peer *peers_fd_closed(struct peers *peers, int fd);
 bool peers_fd_is_open(const struct peers *peers, int fd);
 struct peer *peers_by_fd(const struct peers *peers, int fd);
-/* Descriptors that are open now. */
-uint32_t peers_fd_count(const struct peers *peers);
 #endif

@@ -20,11 +20,6 @@ static const struct {
 #undef SERVE_SETTING_ROW
 };
 
-const char *serve_setting_name(enum serve_setting setting)
-{
-    return settings[setting].name;
-}
-
 int serve_config_set(struct serve_config *config, enum serve_setting setting, const char *value)
 {
     if (!config->values[setting])

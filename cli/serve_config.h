@@ -32,9 +32,6 @@ struct serve_config {
     char *values[SERVE_SETTING_COUNT]; /* as text; NULL: not set yet */
 };
 
-/* "max-data-bytes" of SERVE_max_data_bytes. */
-const char *serve_setting_name(enum serve_setting setting);
-
 /* Each fills what is not set yet, so the strongest source comes first. Unknown names are INVALID_ARGUMENT. */
 int serve_config_set(struct serve_config *config, enum serve_setting setting, const char *value);
 int serve_config_environment(struct serve_config *config, struct failure *failure);

@@ -411,11 +411,6 @@ const struct storage_identity *local_writes_identity(const struct lane *lane)
     return &((const struct local_writes *)lane)->identity;
 }
 
-const char *local_writes_path(const struct lane *lane)
-{
-    return ((const struct local_writes *)lane)->path;
-}
-
 void local_writes_counters(const struct lane *lane, struct storage_counters *storage, struct writer_counters *writer)
 {
     const struct local_writes *writes = (const struct local_writes *)lane;

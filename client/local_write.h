@@ -32,7 +32,6 @@ struct local_writes_options {
 int local_writes_new(const struct local_writes_options *options, bool create, struct lane **lane,
                      struct failure *failure);
 const struct storage_identity *local_writes_identity(const struct lane *lane);
-const char *local_writes_path(const struct lane *lane); /* real path */
 /* As of the last group; mutex held. */
 void local_writes_counters(const struct lane *lane, struct storage_counters *storage, struct writer_counters *writer);
 #endif

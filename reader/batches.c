@@ -113,11 +113,6 @@ bool batches_are_full(const struct batches *batches)
            arena_bytes(batches->questions) >= ROUND_BYTES;
 }
 
-bool batches_are_empty(const struct batches *batches)
-{
-    return batches->pending_count == 0;
-}
-
 static void reply_one(struct batches *batches, struct worker *worker, const struct pending *pending)
 {
     const struct reply *replies = batches->replies + pending->from;

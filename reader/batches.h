@@ -24,7 +24,6 @@ void batches_free(struct batches **batches);
 void batches_add(struct batches *batches, struct worker *worker, struct worker_message *message);
 /* No more should be added to this round. */
 bool batches_are_full(const struct batches *batches);
-bool batches_are_empty(const struct batches *batches);
 /* Answers all; UNAVAILABLE to each when `reader` is NULL. Empty afterwards. */
 void batches_answer(struct batches *batches, struct worker *worker, struct reader *reader);
 struct batches_counters *batches_counters(struct batches *batches);
