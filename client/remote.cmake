@@ -1,7 +1,4 @@
 # The lane through the broker; libzmq alone, never czmq.
-add_library(client_remote STATIC)
-foreach(part remote remote_reads remote_reads_answer remote_receive remote_send remote_session remote_session_answer
-             remote_socket remote_status remote_store)
-  target_sources(client_remote PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${part}.c)
-endforeach()
+add_library(client_remote STATIC remote.c remote_reads.c remote_reads_answer.c remote_receive.c remote_send.c
+  remote_session.c remote_session_answer.c remote_socket.c remote_status.c remote_store.c)
 target_link_libraries(client_remote PUBLIC stigstore_options proto_wire PkgConfig::ZMQ Threads::Threads)
