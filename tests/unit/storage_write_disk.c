@@ -316,21 +316,44 @@ static void delete_with_record(struct test_store *store, const char *id)
     assert_int_equal(storage->ops->commit(storage, &record, NULL), STATUS_OK);
 }
 
+/* The store on a file system of its own; skips the test where none may be mounted. */
+struct small_disk {
+    char *path, *file;
+};
+
+static void small_disk_free(struct small_disk *disk)
+{
+    free(disk->path);
+    free(disk->file);
+}
+
+static struct small_disk open_on_small_disk(struct test_store *store, const char *options)
+{
+    struct small_disk disk = {folder_path(store->folder, "small"), folder_path(store->folder, "small/db")};
+    assert_int_equal(mkdir(disk.path, 0700), 0);
+    if (mount("stigstore-test", disk.path, "tmpfs", 0, options) != 0) {
+        small_disk_free(&disk);
+        skip();
+    }
+    storage_close(&store->storage);
+    store->options.path = disk.file;
+    store_open(store);
+    return disk;
+}
+
+static void close_small_disk(struct test_store *store, struct small_disk *disk)
+{
+    storage_close(&store->storage);
+    assert_int_equal(umount(disk->path), 0);
+    small_disk_free(disk);
+}
+
 static void test_a_full_disk_takes_deletes_and_recovers(void **state)
 {
     struct test_store *store = *state;
     struct span last;
     bool more;
-    char *path = folder_path(store->folder, "small"), *file = folder_path(store->folder, "small/db");
-    assert_int_equal(mkdir(path, 0700), 0);
-    if (mount("stigstore-test", path, "tmpfs", 0, "size=6m") != 0) {
-        free(path);
-        free(file);
-        skip();
-    }
-    storage_close(&store->storage);
-    store->options.path = file;
-    store_open(store);
+    struct small_disk disk = open_on_small_disk(store, "size=6m");
     fill_up(store);
     assert_true(is_full(store));
     assert_int_equal(try_save(store, "00000", 10), STATUS_STORAGE_FULL);
@@ -339,13 +362,10 @@ static void test_a_full_disk_takes_deletes_and_recovers(void **state)
     struct reply reply = store_delete_rows(store, store_request(OPERATION_DELETE_KIND, "k", NULL, NULL),
                                            (struct span){NULL, 0}, 0, UINT64_MAX, &last, &more);
     assert_true(reply.count > 10);
-    assert_int_equal(mount(NULL, path, NULL, MS_REMOUNT, "size=64m"), 0);
+    assert_int_equal(mount(NULL, disk.path, NULL, MS_REMOUNT, "size=64m"), 0);
     assert_true(recovers(store));
     assert_int_equal(try_save(store, "00000", 1 * MIB), STATUS_OK);
-    storage_close(&store->storage);
-    assert_int_equal(umount(path), 0);
-    free(path);
-    free(file);
+    close_small_disk(store, &disk);
 }
 
 static void test_freed_pages_are_used_again_on_a_full_disk(void **state)
@@ -353,16 +373,7 @@ static void test_freed_pages_are_used_again_on_a_full_disk(void **state)
     struct test_store *store = *state;
     struct span last;
     bool more;
-    char *path = folder_path(store->folder, "small"), *file = folder_path(store->folder, "small/db");
-    assert_int_equal(mkdir(path, 0700), 0);
-    if (mount("stigstore-test", path, "tmpfs", 0, "size=24m") != 0) {
-        free(path);
-        free(file);
-        skip();
-    }
-    storage_close(&store->storage);
-    store->options.path = file;
-    store_open(store);
+    struct small_disk disk = open_on_small_disk(store, "size=24m");
     fill_up(store);
     store_delete_rows(store, store_request(OPERATION_DELETE_KIND, "k", NULL, NULL), (struct span){NULL, 0}, 0,
                       UINT64_MAX, &last, &more);
@@ -378,10 +389,7 @@ static void test_freed_pages_are_used_again_on_a_full_disk(void **state)
         delete_with_record(store, id);
         assert_int_equal(store->storage->ops->checkpoint(store->storage), STATUS_OK);
     }
-    storage_close(&store->storage);
-    assert_int_equal(umount(path), 0);
-    free(path);
-    free(file);
+    close_small_disk(store, &disk);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
