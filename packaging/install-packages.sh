@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|image|run|bench ...
+# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|fault|image|run|bench ...
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libprotobuf-c-dev
        protobuf-c-compiler protobuf-compiler libjansson-dev libmd-dev libsodium-dev"
 tests="libcmocka-dev g++ sqlite3 procps"
 sanitize="clang libclang-rt-14-dev llvm"
+fault="clang libclang-rt-14-dev llvm jq"
 bench="redis-server redis-tools etcd-server etcd-client gnuplot-nox jq procps"
 run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libsodium23 protobuf-compiler"
 
@@ -17,10 +18,11 @@ for group in "$@"; do
     build) wanted+=($build) ;;
     test) wanted+=($tests) ;;
     sanitize) wanted+=($sanitize) ;;
+    fault) wanted+=($fault) ;;
     run) wanted+=($run) ;;
     image) wanted+=($image) ;;
     bench) wanted+=($bench) ;;
-    *) echo "usage: $0 build|test|sanitize|image|run|bench ..." >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|sanitize|fault|image|run|bench ..." >&2; exit 2 ;;
   esac
 done
 
