@@ -95,6 +95,8 @@ void sqlite_rollback(struct storage *);
 int sqlite_session_log(struct storage *, int (*row)(void *context, uint64_t sequence, struct span bytes),
                        void *context);
 int sqlite_checkpoint(struct storage *);
+int sqlite_rest(struct storage *);
+bool sqlite_wants_rest(const struct storage *);
 int sqlite_backup_open(struct storage *, const char *path, struct storage_backup **, struct failure *);
 int sqlite_backup_step(struct storage_backup *, int pages, bool *done, struct failure *);
 void sqlite_backup_close(struct storage_backup **);

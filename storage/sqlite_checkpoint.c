@@ -1,13 +1,17 @@
 /*
  * sqlite_checkpoint.c - moving the WAL into the database, between groups, on the connection that commits.
  *
- * PASSIVE as a rule.  Readers that follow each other back to back never leave a moment in which the WAL may begin
- * anew; above 4 MiB it is therefore tried again each millisecond, for a bounded time, with commits held up.
+ * A busy store lets the WAL grow as long as the database (2 to 64 MiB with pages of 4 KiB): a page that many groups
+ * write is then moved once.  Then PASSIVE, after which the next commit begins the WAL anew.  Readers that follow each other
+ * back to back never leave a moment in which it may: when it grew on it is tried again each millisecond, for a bounded
+ * time, with commits held up.  A store at rest moves what is left without waiting for anybody.
  */
 #include "proto/clock.h"
 #include "storage/sqlite_writing.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 int sqlite_checkpoint_once(struct sqlite_store *store, int mode, bool *complete)
@@ -26,12 +30,33 @@ int sqlite_checkpoint_once(struct sqlite_store *store, int mode, bool *complete)
     return rc;
 }
 
+int sqlite_wal_plan(struct sqlite_store *store)
+{
+    struct sqlite_writing *writing = store->writing;
+    int64_t pages = 0, page_bytes = 0, frames, kept_bytes;
+    char sql[64];
+    int rc = sqlite_run_number(store, WRITE_PAGE_COUNT, &pages);
+    if (rc == SQLITE_OK)
+        rc = sqlite_run_number(store, WRITE_PAGE_SIZE, &page_bytes);
+    if (rc != SQLITE_OK)
+        return rc;
+    frames = pages < WAL_LEAST_FRAMES ? WAL_LEAST_FRAMES : pages > WAL_MOST_FRAMES ? WAL_MOST_FRAMES : pages;
+    writing->restart_at_frames = (int)frames;
+    if (writing->wal_long_frames == frames)
+        return SQLITE_OK;
+    writing->wal_long_frames = (int)frames;
+    kept_bytes = (frames + frames / 2) * page_bytes; /* the last group may be a large one */
+    snprintf(sql, sizeof sql, "PRAGMA journal_size_limit = %" PRId64,
+             kept_bytes < WAL_KEPT_LEAST_BYTES ? (int64_t)WAL_KEPT_LEAST_BYTES : kept_bytes);
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+}
+
 static void sleep_1_ms(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
 }
 
-/* Until the next commit can begin the WAL anew, or the time is up; then not before it has grown by as much again. */
+/* Until the next commit can begin the WAL anew, or the time is up; then not before it has grown by a step. */
 static int restart_wal(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
@@ -44,7 +69,9 @@ static int restart_wal(struct sqlite_store *store)
             break;
         sleep_1_ms();
     }
-    writing->restart_at_frames = complete ? WAL_RESTART_FRAMES : writing->wal_frames + WAL_RESTART_FRAMES;
+    if (rc == SQLITE_OK && complete)
+        return sqlite_wal_plan(store);
+    writing->restart_at_frames = writing->wal_frames + WAL_STEP_FRAMES;
     return rc;
 }
 
@@ -61,30 +88,27 @@ static int pay_checkpoint(struct sqlite_store *store)
 static int move_frames(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
-    bool complete;
+    bool first, complete;
+    int rc = SQLITE_OK;
     if (writing->owes_checkpoint)
         return pay_checkpoint(store);
-    if (writing->wal_frames == writing->wal_checked_frames)
-        return SQLITE_OK;
     if (writing->wal_frames < writing->wal_checked_frames) { /* it has begun anew */
         writing->wal_checked_frames = 0;
-        writing->restart_at_frames = WAL_RESTART_FRAMES;
+        rc = sqlite_wal_plan(store);
     }
-    if (writing->wal_frames >= writing->restart_at_frames) {
-        writing->wal_checked_frames = writing->wal_frames;
-        return restart_wal(store);
-    }
-    if (writing->wal_frames < writing->wal_checked_frames + WAL_PASSIVE_FRAMES)
-        return SQLITE_OK;
+    if (rc != SQLITE_OK || writing->wal_frames == writing->wal_checked_frames ||
+        writing->wal_frames < writing->restart_at_frames)
+        return rc;
+    first = writing->wal_checked_frames < writing->wal_long_frames;
     writing->wal_checked_frames = writing->wal_frames;
+    if (!first)
+        return restart_wal(store);
+    writing->restart_at_frames = writing->wal_frames + WAL_STEP_FRAMES;
     return sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete);
 }
 
-int sqlite_checkpoint(struct storage *storage)
+static int end_checkpoint(struct sqlite_store *store, int rc)
 {
-    struct sqlite_store *store = sqlite_of(storage);
-    assert(store->writing && !store->writing->in_transaction);
-    int rc = move_frames(store);
     if (sqlite_rc_is_full(rc))
         rc = sqlite_full_enter(store);
     if (rc == SQLITE_OK)
@@ -92,4 +116,27 @@ int sqlite_checkpoint(struct storage *storage)
     if (sqlite_rc_is_unknown(rc))
         return sqlite_writing_break(store, "the sync of a checkpoint failed");
     return sqlite_rc_is_full(rc) ? STATUS_OK : sqlite_status(store, rc);
+}
+
+int sqlite_checkpoint(struct storage *storage)
+{
+    struct sqlite_store *store = sqlite_of(storage);
+    assert(store->writing && !store->writing->in_transaction);
+    return end_checkpoint(store, move_frames(store));
+}
+
+bool sqlite_wants_rest(const struct storage *storage)
+{
+    const struct sqlite_writing *writing = ((const struct sqlite_store *)storage)->writing;
+    int moved = writing->wal_checked_frames <= writing->wal_frames ? writing->wal_checked_frames : 0;
+    return writing->wal_frames >= moved + WAL_LEAST_FRAMES;
+}
+
+int sqlite_rest(struct storage *storage)
+{
+    struct sqlite_store *store = sqlite_of(storage);
+    bool complete;
+    assert(store->writing && !store->writing->in_transaction);
+    store->writing->wal_checked_frames = store->writing->wal_frames;
+    return end_checkpoint(store, sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete));
 }

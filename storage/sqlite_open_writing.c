@@ -109,11 +109,8 @@ static int set_pragmas(sqlite3 *db)
     static const char settings[] = "PRAGMA synchronous = FULL;"
                                    "PRAGMA secure_delete = OFF;"
                                    "PRAGMA foreign_keys = OFF;"
-                                   "PRAGMA cache_size = -8192;";
-    char *limit = sqlite3_mprintf("PRAGMA journal_size_limit = %d", JOURNAL_SIZE_LIMIT);
-    int rc = limit ? sqlite3_exec(db, limit, NULL, NULL, NULL) : SQLITE_NOMEM;
-    sqlite3_free(limit);
-    return rc == SQLITE_OK ? sqlite3_exec(db, settings, NULL, NULL, NULL) : rc;
+                                   "PRAGMA cache_size = -32768;";
+    return sqlite3_exec(db, settings, NULL, NULL, NULL);
 }
 
 static int enter_wal(sqlite3 *db)
@@ -236,6 +233,8 @@ static int settle(struct sqlite_store *store, const struct storage_options *opti
     if (rc == SQLITE_OK && writing->durability_normal)
         rc = sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
+        rc = sqlite_wal_plan(store);
+    if (rc == SQLITE_OK)
         rc = sqlite_data_version(store, &writing->data_version);
     if (rc == SQLITE_OK)
         rc = sqlite_identify(store, writing->meta.incarnation);
@@ -253,7 +252,6 @@ static struct sqlite_writing *writing_new(const struct storage_options *options,
     }
     writing->durability_normal = options->durability_normal;
     writing->now_ms = INT64_MIN;
-    writing->restart_at_frames = WAL_RESTART_FRAMES;
     writing->reserve_bytes = RESERVE_LEAST_BYTES;
     return writing;
 }

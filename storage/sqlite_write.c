@@ -54,6 +54,7 @@ static const char *const write_sql[WRITE_STATEMENTS] = {
     [WRITE_KEY_EXPIRE] = "DELETE FROM idempotency WHERE rowid IN"
                          " (SELECT rowid FROM idempotency WHERE expires_s <= ?1 ORDER BY expires_s LIMIT ?2)",
     [WRITE_PAGE_COUNT] = "PRAGMA page_count",
+    [WRITE_PAGE_SIZE] = "PRAGMA page_size",
     [WRITE_FREE_COUNT] = "PRAGMA freelist_count",
 };
 

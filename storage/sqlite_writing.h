@@ -36,13 +36,15 @@ enum write_statement {
     WRITE_KEY_RECORD,
     WRITE_KEY_EXPIRE,
     WRITE_PAGE_COUNT,
+    WRITE_PAGE_SIZE,
     WRITE_FREE_COUNT,
     WRITE_STATEMENTS
 };
 
 enum {
-    WAL_PASSIVE_FRAMES = 512,             /* a checkpoint is tried for so many new frames */
-    WAL_RESTART_FRAMES = 1024,            /* 4 MiB: above it commits are held up for a WAL that begins anew */
+    WAL_LEAST_FRAMES = 512,               /* a WAL is as long as the database, within these two bounds: a page that */
+    WAL_MOST_FRAMES = 16384,              /* is written again and again goes to the database once a checkpoint */
+    WAL_STEP_FRAMES = 1024,               /* so many more before a checkpoint that readers held up is tried again */
     RESTART_MOST_MS = 40,                 /* so long at a time */
     BUSY_TIMEOUT_MS = 500,                /* another program beside us may be writing */
     REVISION_BLOCK = 100000,              /* durability normal: reserved durably at a time */
@@ -50,7 +52,7 @@ enum {
     LOG_DROP_STEP = 16,                   /* session log rows dropped with a commit */
     RESERVE_MOST_BYTES = 4 * 1024 * 1024, /* given up when the disk is full; on a small disk it is halved */
     RESERVE_LEAST_BYTES = 256 * 1024,
-    JOURNAL_SIZE_LIMIT = 8 * 1024 * 1024 /* what is kept of a WAL that grew larger */
+    WAL_KEPT_LEAST_BYTES = 8 * 1024 * 1024 /* at least what is kept of a WAL that grew larger */
 };
 
 struct sqlite_pending {
@@ -76,8 +78,9 @@ struct sqlite_writing {
 
     int wal_frames;         /* in the WAL after the last commit */
     int wal_checked_frames; /* when a checkpoint was last tried */
+    int wal_long_frames;    /* how long this WAL may become */
+    int restart_at_frames;  /* RESTART is tried from here on */
     bool owes_checkpoint;   /* since the writer before ended by a failed sync */
-    int restart_at_frames;  /* RESTART is tried above it */
     uint64_t commits, checkpoints, checkpoints_busy;
 
     char *reserve_path;
@@ -137,6 +140,8 @@ void sqlite_full_give_reserve(struct sqlite_writing *writing);
 bool sqlite_full_allows(const struct request *request);
 /* One passive checkpoint. A result code; SQLITE_BUSY is SQLITE_OK. */
 int sqlite_checkpoint_once(struct sqlite_store *store, int mode, bool *complete);
+/* How long the WAL may become, by the size that the database has now. A result code. */
+int sqlite_wal_plan(struct sqlite_store *store);
 /* Did a sync fail? What was being written may have reached the disk or not. */
 bool sqlite_rc_is_unknown(int rc);
 #endif

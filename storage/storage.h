@@ -105,6 +105,9 @@ struct storage_ops {
     /* Between groups: moves the WAL into the database as far as readers allow, bounded in time; BUSY is OK. Also
      * probes a full disk, at most once a second. STORAGE_UNKNOWN: a sync failed. */
     int (*checkpoint)(struct storage *);
+    /* When nothing has come for a while: moves what `checkpoint` leaves for a busy store, waiting for nobody. */
+    int (*rest)(struct storage *);
+    bool (*wants_rest)(const struct storage *); /* is there enough of it? */
     /* Online copy from the writing connection, `pages` at a time between groups; the copy gets a fresh incarnation. */
     int (*backup_open)(struct storage *, const char *path, struct storage_backup **, struct failure *);
     int (*backup_step)(struct storage_backup *, int pages, bool *done, struct failure *);

@@ -14,6 +14,7 @@ enum {
     END_MS = 5000,  /* for what has been taken, once asked to end */
     STATE_MS = 200, /* between two states told, while groups are committed */
     SOON_MS = 500,  /* housekeeping that cannot wait */
+    REST_MS = 50,   /* without a message: the store is at rest */
 };
 
 struct service {
@@ -27,6 +28,8 @@ struct service {
     int ready_fd;
     bool is_changed;                     /* since the state was told */
     bool is_soon;                        /* the writer wants to keep house again soon */
+    bool wants_rest;                     /* it has work for when nothing comes, */
+    int64_t rest_ns;                     /* which is then */
     bool is_marked;                      /* the lock, by the failed sync of a writer before */
     int64_t health_ns, state_ns, end_ns; /* end_ns 0: not asked to end */
 };
@@ -139,6 +142,8 @@ static int64_t due_ns(const struct service *self)
         due = self->state_ns;
     if (self->is_soon && clock_deadline_ns(SOON_MS) < due)
         due = clock_deadline_ns(SOON_MS);
+    if (self->wants_rest && self->rest_ns < due)
+        due = self->rest_ns;
     return due;
 }
 
@@ -202,14 +207,33 @@ static void clear_mark(struct service *self)
     self->is_marked = false;
 }
 
+/* Once nothing has come for a while. */
+static int rest(struct service *self, bool worked)
+{
+    bool wanted = self->wants_rest;
+
+    self->wants_rest = writer_wants_rest(self->writer);
+    if (!self->wants_rest)
+        return STATUS_OK;
+    if (worked || !wanted)
+        self->rest_ns = clock_deadline_ns(REST_MS);
+    if (clock_boot_ns() < self->rest_ns)
+        return STATUS_OK;
+    self->wants_rest = false;
+    return writer_rest(self->writer);
+}
+
 static int work(struct service *self)
 {
+    bool worked = inbox_count(self->inbox) > 0;
     int status = run_group(self);
 
     if (status != STATUS_OK)
         return status;
     copying_step(&self->copying, self->worker, writer_storage(self->writer));
     self->is_soon = writer_idle(self->writer, &status);
+    if (status != STORAGE_UNKNOWN)
+        status = rest(self, worked);
     if (status == STORAGE_UNKNOWN)
         return status;
     clear_mark(self);

@@ -198,6 +198,18 @@ bool writer_idle(struct writer *writer, int *status)
     return writer->is_full;
 }
 
+bool writer_wants_rest(const struct writer *writer)
+{
+    return writer->storage->ops->wants_rest(writer->storage);
+}
+
+int writer_rest(struct writer *writer)
+{
+    int status = writer->storage->ops->rest(writer->storage);
+
+    return status == STORAGE_UNKNOWN ? status : STATUS_OK;
+}
+
 /* ---- life ---- */
 
 struct storage *writer_storage(struct writer *writer)

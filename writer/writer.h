@@ -62,6 +62,9 @@ int writer_run(struct writer *writer, struct write_message *const *messages, siz
 /* Housekeeping between groups: checkpoint, disk-full probe; small expiry rides in groups. True: call again soon.
  * STORAGE_UNKNOWN in *status as above. */
 bool writer_idle(struct writer *writer, int *status);
+/* What is worth doing when nothing has come for a while, and doing it: OK or STORAGE_UNKNOWN. */
+bool writer_wants_rest(const struct writer *writer);
+int writer_rest(struct writer *writer);
 
 struct storage *writer_storage(struct writer *writer); /* for backup, counters and embedded reads */
 struct writer_counters {

@@ -56,7 +56,8 @@ static void open_writing(struct raw *raw, const char *path)
     check(raw, sqlite3_open_v2(path, &raw->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
     check(raw, sqlite3_exec(raw->db,
                             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF;"
-                            "PRAGMA foreign_keys = OFF; PRAGMA cache_size = -8192",
+                            "PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768;"
+                            "PRAGMA wal_autocheckpoint = 16384",
                             NULL, NULL, NULL));
     check(raw, sqlite3_exec(raw->db, schema_sql, NULL, NULL, NULL));
     raw->save = prepare(raw, "INSERT INTO resources (kind, id, revision, created_at, updated_at, data)"
