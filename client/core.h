@@ -14,6 +14,7 @@
 #include "client/request_in.h"
 #include "client/result.h"
 #include "client/stigstore.h"
+#include "client/wake.h"
 #include "proto/clock.h"
 #include "proto/limits.h"
 
@@ -35,6 +36,7 @@ struct waiter {
     struct waiter *next, *previous;
     bool listed;
     pthread_cond_t *cond;          /* a thread that waits on it, */
+    struct wake *wake;             /* or by it, */
     struct stigstore_queue *queue; /* or one that polls a queue's descriptor */
 };
 struct driver {
@@ -51,6 +53,9 @@ void driver_quit(struct driver *driver, struct waiter *waiter);
 /* Wakes somebody who waits for the lane, when nobody leads it; nobody waits: those who may poll for its work, now or
  * when it falls due. */
 void driver_pass(struct driver *driver);
+/* Wakes those whose calls this thread has settled: best without the mutex, which they may want at once. Lanes do it
+ * whenever they let go of the mutex. */
+void driver_wake_answered(void);
 /* Makes all threads that lead it or wait for it look again. */
 void driver_wake_all(struct driver *driver);
 void driver_watch(struct driver *driver, struct waiter *waiter);

@@ -1,21 +1,46 @@
 /*
  * drive.c - leader and followers: who works on a lane, and calls that wait for their answer.
  *
- * A thread that waits and finds nobody leading its lane leads it; the others wait on a condition variable (or poll
- * their queue's descriptor) until they are answered, their time is up, or the lead is passed to them.
+ * A thread that waits and finds nobody leading its lane leads it; the others sleep (or poll their queue's descriptor)
+ * until they are answered, their time is up, or the lead is passed to them.  Answers of one message wake many at once:
+ * they are woken when the mutex is free, and one that is answered returns without it.
  */
 #include "client/core.h"
 #include "client/local_write.h"
 #include "client/queue.h"
 
+struct waiting {
+    struct op op;
+    struct result_box *box;
+    struct waiter waiter;
+    struct wake wake;
+    struct waiting *next_answered;
+    uint32_t timeout_ms; /* of a streamed list: from piece to piece */
+    bool short_of_memory;
+};
+
 /* ---- drivers ---- */
+
+/* Settled by this thread, and not woken yet. */
+static _Thread_local struct waiting *answered;
+
+void driver_wake_answered(void)
+{
+    while (answered) {
+        struct waiting *waiting = answered;
+        answered = waiting->next_answered;
+        wake_tell(&waiting->wake, WAKE_ANSWERED); /* from here on it may be gone */
+    }
+}
 
 void driver_lead(struct driver *driver, int64_t until_ns, int wake_fd)
 {
     assert(!driver->led);
     driver->led = true;
+    driver->lane->unlocked = driver_wake_answered;
     driver->lane->ops->lead(driver->lane, until_ns, wake_fd);
     driver->led = false;
+    driver_wake_answered();
 }
 
 void driver_join(struct driver *driver, struct waiter *waiter)
@@ -53,6 +78,8 @@ static void wake(const struct waiter *waiter)
 {
     if (waiter->queue)
         queue_signal(waiter->queue);
+    else if (waiter->wake)
+        wake_tell(waiter->wake, WAKE_LOOK);
     else
         pthread_cond_broadcast(waiter->cond);
 }
@@ -179,19 +206,11 @@ void op_end_now(struct op *op, int status)
     }
     if (op->release)
         op->release(op);
+    driver_wake_answered();
     driver_pass(driver);
 }
 
 /* ---- calls that wait ---- */
-
-struct waiting {
-    struct op op;
-    struct result_box *box;
-    struct waiter waiter;
-    pthread_cond_t cond;
-    uint32_t timeout_ms; /* of a streamed list: from piece to piece */
-    bool short_of_memory;
-};
 
 /* A list in pieces: each is collected and paid for with new credit. */
 static void collect_piece(struct waiting *waiting, const struct reply *piece, bool last)
@@ -216,17 +235,23 @@ static void collect_piece(struct waiting *waiting, const struct reply *piece, bo
 static void settle_waiting(struct call *call, const struct reply *reply, bool last)
 {
     struct waiting *waiting = (struct waiting *)call;
+    struct op *op = &waiting->op;
 
     if (call->streamed) {
         collect_piece(waiting, reply, last);
     } else {
-        const struct reply outcome = op_outcome(&waiting->op, reply);
+        const struct reply outcome = op_outcome(op, reply);
         result_copy(waiting->box, &outcome, operation_is_write(call->request.operation));
-        waiting->op.settled = true;
+        op->settled = true;
     }
-    if (waiting->op.settled || waiting->op.deadline_ns == 0) {
-        driver_quit(waiting->op.driver, &waiting->waiter);
-        pthread_cond_signal(&waiting->cond);
+    if (op->settled || op->deadline_ns == 0)
+        driver_quit(op->driver, &waiting->waiter);
+    if (op->settled) {
+        op_finish(op);
+        waiting->next_answered = answered;
+        answered = waiting;
+    } else if (op->deadline_ns == 0) {
+        wake_tell(&waiting->wake, WAKE_LOOK);
     }
 }
 
@@ -237,13 +262,15 @@ int64_t op_wait_until(const struct op *op)
     return due_ns < op->deadline_ns ? due_ns : op->deadline_ns;
 }
 
+/* Mutex held on entry, not on return. */
 static void wait_for(struct waiting *waiting)
 {
     struct op *op = &waiting->op;
+    struct stigstore *store = op->store;
     struct driver *driver = op->driver;
 
     while (!op->settled) {
-        bool closing = store_is_closing(op->store);
+        bool closing = store_is_closing(store);
         if ((closing || clock_boot_ns() >= op->deadline_ns) &&
             op_give_up(op, closing ? STATUS_CLOSED : STATUS_DEADLINE_EXCEEDED))
             break;
@@ -253,10 +280,18 @@ static void wait_for(struct waiting *waiting)
             continue;
         }
         driver_join(driver, &waiting->waiter);
-        cond_wait_until(&waiting->cond, &op->store->hub->mutex, op->call.pinned ? INT64_MAX : until_ns);
+        until_ns = op->call.pinned ? INT64_MAX : until_ns;
+        pthread_mutex_unlock(&store->hub->mutex);
+        if (wake_sleep(&waiting->wake, until_ns) & WAKE_ANSWERED)
+            return; /* whoever answered leads, or has passed the lead on */
+        pthread_mutex_lock(&store->hub->mutex);
         driver_quit(driver, &waiting->waiter);
     }
     driver_pass(driver);
+    pthread_mutex_unlock(&store->hub->mutex);
+    driver_wake_answered();
+    while (!(wake_sleep(&waiting->wake, INT64_MAX) & WAKE_ANSWERED))
+        ; /* who answered is about to say so, and touches it until then */
 }
 
 int op_run(struct stigstore *store, struct driver *driver, const struct request *request, uint32_t control_verb,
@@ -271,17 +306,12 @@ int op_run(struct stigstore *store, struct driver *driver, const struct request 
         .timeout_ms = timeout_ms,
     };
 
-    if (cond_init(&waiting.cond) != STATUS_OK)
-        return result_set(box, STATUS_NO_MEMORY, NULL);
-    waiting.waiter.cond = &waiting.cond;
+    waiting.waiter.wake = &waiting.wake;
     waiting.op.call.lane_data = driver->is_remote ? NULL : &local;
     waiting.op.call.streamed = operation_is_list(request->operation);
     waiting.op.call.credit_bytes = LIMIT_STREAM_BYTES;
     pthread_mutex_lock(&store->hub->mutex);
     op_begin(&waiting.op, driver);
     wait_for(&waiting);
-    op_finish(&waiting.op);
-    pthread_mutex_unlock(&store->hub->mutex);
-    pthread_cond_destroy(&waiting.cond);
     return box->open.status;
 }

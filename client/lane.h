@@ -67,7 +67,16 @@ struct lane_ops {
 struct lane {
     const struct lane_ops *ops;
     pthread_mutex_t *mutex; /* the handle's */
+    void (*unlocked)(void); /* the core's: what it does as soon as a leader has let go of the mutex; NULL: nothing */
 };
+
+/* How a leader lets go of the mutex. */
+static inline void lane_unlock(const struct lane *lane)
+{
+    pthread_mutex_unlock(lane->mutex);
+    if (lane->unlocked)
+        lane->unlocked();
+}
 
 /* ---- the lane through the broker, client/remote.c ---- */
 struct remote_options {

@@ -87,7 +87,7 @@ static void run_batch(struct local_reads *reads)
     gather(reads);
     if (reads->batch_count == 0)
         return;
-    pthread_mutex_unlock(reads->lane.mutex);
+    lane_unlock(&reads->lane);
     memset(reads->replies, 0, reads->batch_count * sizeof(reads->replies[0]));
     failure.status = pool_answer(reads->options.pool, reads->requests, reads->batch_count, reads->replies, reads->arena,
                                  request_message_bytes((size_t)atomic_load(reads->options.max_data_bytes)), &failure);
@@ -136,7 +136,7 @@ static void run_stream(struct local_reads *reads)
     call_list_remove(call);
     call->pinned = true;
     stream = call->lane_data;
-    pthread_mutex_unlock(reads->lane.mutex);
+    lane_unlock(&reads->lane);
     if (!stream)
         failure.status = pool_stream_open(reads->options.pool, &call->request, &stream, &failure);
     if (stream)
@@ -242,7 +242,7 @@ struct lane *local_reads_new(const struct local_reads_options *options)
 
     if (!reads)
         return NULL;
-    reads->lane = (struct lane){&ops, options->mutex};
+    reads->lane = (struct lane){.ops = &ops, .mutex = options->mutex};
     reads->options = *options;
     call_list_init(&reads->queued);
     call_list_init(&reads->parked);

@@ -180,7 +180,7 @@ static void run_group(struct local_writes *writes)
     gather(writes);
     if (writes->group_count == 0)
         return;
-    pthread_mutex_unlock(writes->lane.mutex);
+    lane_unlock(&writes->lane);
     status = ensure_writer(writes, &failure);
     if (status != STATUS_OK) {
         reply = (struct reply){.status = status, .flags = REPLY_NOT_APPLIED, .message = span_text(failure.message)};
@@ -248,7 +248,7 @@ static void run_backup(struct local_writes *writes)
         return;
     call->pinned = true;
     hurried = call->hurried;
-    pthread_mutex_unlock(writes->lane.mutex);
+    lane_unlock(&writes->lane);
     if (hurried) {
         if (writes->backup)
             writer_storage(writes->writer)->ops->backup_close(&writes->backup);
@@ -279,7 +279,7 @@ static void keep_house(struct local_writes *writes)
 
     if (!writes->writer)
         return;
-    pthread_mutex_unlock(writes->lane.mutex);
+    lane_unlock(&writes->lane);
     writer_idle(writes->writer, &status);
     if (status == STORAGE_UNKNOWN) {
         drop_writer(writes);
@@ -381,7 +381,7 @@ int local_writes_new(const struct local_writes_options *options, bool create, st
 
     if (!writes)
         return failure_set(failure, status, "%s", status_text(status));
-    writes->lane = (struct lane){&ops, options->mutex};
+    writes->lane = (struct lane){.ops = &ops, .mutex = options->mutex};
     call_list_init(&writes->queued);
     call_list_init(&writes->backups);
     writes->options = *options;

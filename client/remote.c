@@ -161,7 +161,7 @@ static bool catch_up(struct remote *remote)
 
     if (in_flight || !remote_socket_has_input(remote))
         return false;
-    pthread_mutex_unlock(remote->lane.mutex);
+    lane_unlock(&remote->lane);
     receive(remote);
     pthread_mutex_lock(remote->lane.mutex);
     return true;
@@ -185,7 +185,7 @@ static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
     due = remote->idle ? due_ns(remote) : 0;
     until_ns = until_ns < due ? until_ns : due;
     atomic_store(&remote->blocked, true);
-    pthread_mutex_unlock(lane->mutex);
+    lane_unlock(lane);
     wait_for_events(remote, until_ns, wake_fd, want_output);
     refused = remote_socket_was_refused(remote);
     if (remote->socket)

@@ -152,7 +152,7 @@ static void take_answer(struct remote *remote, struct envelope *envelope, const 
     else
         take_read_reply(remote, envelope, replies, count);
     remote_stir(remote);
-    pthread_mutex_unlock(remote->lane.mutex);
+    lane_unlock(&remote->lane);
     arena_reset(remote->arena);
 }
 
@@ -174,7 +174,7 @@ static void take_message(struct remote *remote, zmq_msg_t *head, zmq_msg_t *body
     else
         remote->counters.bad_messages++;
     remote_stir(remote);
-    pthread_mutex_unlock(remote->lane.mutex);
+    lane_unlock(&remote->lane);
 }
 
 bool remote_receive(struct remote *remote, unsigned most)
