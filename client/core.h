@@ -29,6 +29,7 @@ enum {
     OWNER_POLL_MS = 20, /* how often an open looks again whether the owner has gone */
 };
 #define DEFAULT_IN_FLIGHT_BYTES (64 * MIB)
+#define DEFAULT_CACHE_BYTES     (256 * MIB)
 
 /* ---- drive.c: leader and followers ---- */
 

@@ -99,7 +99,8 @@ static int open_parts(struct engine *engine, const struct engine_options *option
     const struct pool_options pool_options = {.path = options->path,
                                               .keep_snapshots = options->keep_snapshots,
                                               .max_data_bytes = options->max_data_bytes,
-                                              .snapshot_ms = options->snapshot_ms};
+                                              .snapshot_ms = options->snapshot_ms,
+                                              .cache_bytes = options->cache_bytes};
     struct local_writes_options writes_options = {.path = options->path,
                                                   .durability_normal = options->durability_normal,
                                                   .max_data_bytes = options->max_data_bytes,

@@ -30,6 +30,7 @@ struct engine_options {
     bool keep_snapshots;
     uint64_t max_data_bytes;
     uint32_t snapshot_ms;
+    uint64_t cache_bytes; /* of all local reads */
 };
 
 /* All with the registry's lock held. */

@@ -164,6 +164,7 @@ static int open_store(const char *url, const stigstore_options *given, struct st
         .open_timeout_ms = options.open_timeout_ms ? options.open_timeout_ms : DEFAULT_TIMEOUT_MS,
         .durability_normal = options.durability_normal,
         .snapshot_ms = options.snapshot_ms,
+        .cache_bytes = options.cache_kib ? options.cache_kib * KIB : DEFAULT_CACHE_BYTES,
         .max_data_bytes = options.max_data_bytes,
         .server_key = options.server_key,
         .key_file = options.key_file,

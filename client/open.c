@@ -74,7 +74,8 @@ static int use_file_for_reading(struct stigstore *store, const char *path, const
                                               .keep_snapshots = keeps_snapshots(store),
                                               .helper = keeps_snapshots(store),
                                               .max_data_bytes = LIMIT_DATA_BYTES_MOST,
-                                              .snapshot_ms = options->snapshot_ms};
+                                              .snapshot_ms = options->snapshot_ms,
+                                              .cache_bytes = options->cache_bytes};
     int status;
 
     store->hub = hub_new();
@@ -127,7 +128,8 @@ static int own_file(struct stigstore *store, const char *path, const struct open
                                                   .durability_normal = options->durability_normal,
                                                   .keep_snapshots = keeps_snapshots(store),
                                                   .max_data_bytes = options->max_data_bytes,
-                                                  .snapshot_ms = options->snapshot_ms};
+                                                  .snapshot_ms = options->snapshot_ms,
+                                                  .cache_bytes = options->cache_bytes};
     struct engine *engine;
     int status = STATUS_OK;
 
@@ -170,6 +172,7 @@ static int attach(struct stigstore *store, const char *endpoint, const struct op
         .reads_local = !(store->flags & STIGSTORE_READS_THROUGH_BROKER),
         .keep_snapshots = keeps_snapshots(store),
         .snapshot_ms = options->snapshot_ms,
+        .cache_bytes = options->cache_bytes,
     };
 
     free(store->url);

@@ -11,6 +11,7 @@ struct open_options {
     uint32_t open_timeout_ms;
     bool durability_normal;
     uint32_t snapshot_ms;
+    uint64_t cache_bytes;    /* of all local reads */
     uint64_t max_data_bytes; /* 0: the default */
     const char *server_key, *key_file;
 };

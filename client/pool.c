@@ -56,12 +56,13 @@ struct wanted {
     uint64_t generation;
 };
 
-static int open_source(const struct pool *pool, const struct wanted *wanted, struct source **out,
+static int open_source(const struct pool *pool, const struct wanted *wanted, uint64_t cache_bytes, struct source **out,
                        struct failure *failure)
 {
     const struct reader_options options = {.path = wanted->path,
                                            .keep_snapshots = pool->options.keep_snapshots,
                                            .max_data_bytes = pool->options.max_data_bytes,
+                                           .cache_bytes = cache_bytes,
                                            .snapshot_ms = pool->options.snapshot_ms,
                                            .log = caller_log};
     struct source *source;
@@ -108,8 +109,14 @@ static int read_wanted(struct pool *pool, struct wanted *wanted, struct failure 
     return STATUS_OK;
 }
 
+/* Half of it for the first reader, which works alone most of the time, and for each later one half of what is left. */
+static uint64_t share_of_cache(const struct pool *pool)
+{
+    return pool->options.cache_bytes >> pool->count;
+}
+
 /* Opens one more reader; the mutex is let go of meanwhile, and its place is already counted. */
-static int add_source(struct pool *pool, struct source **source, struct failure *failure)
+static int add_source(struct pool *pool, uint64_t cache_bytes, struct source **source, struct failure *failure)
 {
     struct wanted wanted;
     int status = read_wanted(pool, &wanted, failure);
@@ -117,7 +124,7 @@ static int add_source(struct pool *pool, struct source **source, struct failure 
     if (status != STATUS_OK)
         return status;
     pthread_mutex_unlock(&pool->mutex);
-    status = open_source(pool, &wanted, source, failure);
+    status = open_source(pool, &wanted, cache_bytes, source, failure);
     free(wanted.path);
     pthread_mutex_lock(&pool->mutex);
     if (status != STATUS_OK)
@@ -157,7 +164,7 @@ static int take(struct pool *pool, int64_t until_ns, struct source **out, struct
             }
         } else if (pool->count < READERS_MOST) {
             pool->count++;
-            status = add_source(pool, out, failure);
+            status = add_source(pool, share_of_cache(pool), out, failure);
             if (status != STATUS_OK) {
                 pool->count--;
                 pthread_cond_signal(&pool->given);
@@ -315,7 +322,7 @@ static int streaming_source(struct pool *pool, struct failure *failure)
         pool->streaming = NULL;
     }
     if (!pool->streaming)
-        status = add_source(pool, &pool->streaming, failure);
+        status = add_source(pool, 0, &pool->streaming, failure);
     pthread_mutex_unlock(&pool->mutex);
     if (stale && stale->streams == 0)
         close_source(stale); /* else its last stream closes it */

@@ -17,6 +17,7 @@ struct pool_options {
     bool keep_snapshots;
     bool helper; /* idle snapshots hold up somebody else's checkpoints */
     uint64_t max_data_bytes;
+    uint64_t cache_bytes; /* of pages in memory, of all readers */
     uint32_t snapshot_ms;
 };
 struct pool *pool_new(const struct pool_options *options); /* NULL: no memory */

@@ -81,7 +81,8 @@ static int add_local_reads(struct stigstore *store, const struct service_options
     const struct pool_options pool_options = {.keep_snapshots = options->keep_snapshots,
                                               .helper = options->keep_snapshots,
                                               .max_data_bytes = LIMIT_DATA_BYTES_MOST,
-                                              .snapshot_ms = options->snapshot_ms};
+                                              .snapshot_ms = options->snapshot_ms,
+                                              .cache_bytes = options->cache_bytes};
     struct local_reads_options reads_options = {.mutex = &store->hub->mutex,
                                                 .max_data_bytes = &store->max_data_bytes,
                                                 .piece_bytes = LIMIT_PIECE_BYTES,

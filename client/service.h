@@ -13,6 +13,7 @@ struct service_options {
     bool reads_local; /* where the service's file is surely this host's */
     bool keep_snapshots;
     uint32_t snapshot_ms;
+    uint64_t cache_bytes; /* of all local reads */
 };
 
 bool service_is_supported(void);

@@ -23,6 +23,10 @@ enum {
     ATTACH_AGAIN_MS = 200, /* after a failed attempt */
     END_MS = 2000,         /* for open lists, once asked to end */
 };
+/* For point reads. What is mapped stays when somebody commits, the cache does not; a disk that fails under it ends this
+ * process, which is started again. */
+#define CACHE_BYTES  (16 * MIB)
+#define MAPPED_BYTES (64 * MIB)
 
 struct settings {
     const char *path, *endpoint;
@@ -179,6 +183,8 @@ static int attach(struct reader_actor *self, const struct hello *hello)
     const struct reader_options options = {
         .path = self->settings->path,
         .keep_snapshots = true,
+        .cache_bytes = CACHE_BYTES,
+        .mapped_bytes = MAPPED_BYTES,
         .max_data_bytes = self->settings->max_data_bytes,
         .snapshot_ms = (uint32_t)self->settings->snapshot_seconds * 1000,
         .log = actor_log_sink,

@@ -7,13 +7,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static int open_connection(const struct reader *reader, const char *path, bool keep_snapshots, struct storage **storage,
+/* For batches, or for one list at a time, which reads each page once. */
+static int open_connection(const struct reader *reader, const char *path, bool for_list, struct storage **storage,
                            struct failure *failure)
 {
     struct storage_options options = {
         .path = path,
         .access = STORAGE_FOR_READING,
-        .keep_snapshots = keep_snapshots,
+        .keep_snapshots = !for_list && reader->options.keep_snapshots,
+        .cache_bytes = for_list ? 0 : reader->options.cache_bytes,
+        .mapped_bytes = for_list ? 0 : reader->options.mapped_bytes,
         .max_data_bytes = reader->options.max_data_bytes,
         .log = reader->options.log,
     };
@@ -29,7 +32,7 @@ int reader_new(const struct reader_options *options, struct reader **out, struct
     reader->options = *options;
     if (!reader->options.snapshot_ms)
         reader->options.snapshot_ms = LIMIT_SNAPSHOT_MS;
-    int status = open_connection(reader, options->path, options->keep_snapshots, &reader->storage, failure);
+    int status = open_connection(reader, options->path, false, &reader->storage, failure);
     if (status != STATUS_OK) {
         free(reader);
         return status;
@@ -156,7 +159,7 @@ int pool_take(struct reader *reader, struct storage **connection, struct failure
     *connection = take_idle(reader);
     if (*connection)
         return STATUS_OK;
-    int status = open_connection(reader, reader->options.path, false, connection, failure);
+    int status = open_connection(reader, reader->options.path, true, connection, failure);
     if (status != STATUS_OK || is_same_file(*connection, reader->storage))
         return status;
     storage_close(connection);

@@ -16,7 +16,8 @@ struct reader_options {
     const char *path;
     bool keep_snapshots;
     uint64_t max_data_bytes;
-    uint32_t snapshot_ms; /* 0: LIMIT_SNAPSHOT_MS */
+    uint64_t cache_bytes, mapped_bytes; /* as storage_options has them; lists take neither */
+    uint32_t snapshot_ms;               /* 0: LIMIT_SNAPSHOT_MS */
     struct log_sink log;
 };
 

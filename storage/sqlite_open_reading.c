@@ -12,10 +12,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 1000 };
+enum { BUSY_MS = 1000, CACHE_DEFAULT_KIB = 2048 };
 
 enum manner { MANNER_ORDINARY, MANNER_IMMUTABLE, MANNER_REFUSED };
 
@@ -58,7 +59,18 @@ static int check_owner(const char *path, struct failure *failure)
                        path, holder.pid);
 }
 
-static int open_connection(struct sqlite_store *store, bool immutable)
+static int set_memory(sqlite3 *db, const struct storage_options *options)
+{
+    char sql[96];
+    if (!options->cache_bytes && !options->mapped_bytes)
+        return SQLITE_OK;
+    snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%" PRIu64 "; PRAGMA mmap_size = %" PRIu64,
+             options->cache_bytes > CACHE_DEFAULT_KIB * KIB ? options->cache_bytes / KIB : CACHE_DEFAULT_KIB,
+             options->mapped_bytes);
+    return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+static int open_connection(struct sqlite_store *store, const struct storage_options *options, bool immutable)
 {
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
     char *uri = immutable ? path_make_uri(store->path, "?immutable=1") : NULL;
@@ -71,6 +83,8 @@ static int open_connection(struct sqlite_store *store, bool immutable)
         rc = sqlite_harden(store->db);
     if (rc == SQLITE_OK)
         rc = sqlite3_busy_timeout(store->db, BUSY_MS);
+    if (rc == SQLITE_OK)
+        rc = set_memory(store->db, options);
     return rc;
 }
 
@@ -110,12 +124,13 @@ static int read_meta(struct sqlite_store *store, struct failure *failure)
     return rc == SQLITE_OK ? STATUS_OK : sqlite_fail(store->db, rc, store->path, failure);
 }
 
-static int open_in_manner(struct sqlite_store *store, enum manner manner, struct failure *failure)
+static int open_in_manner(struct sqlite_store *store, const struct storage_options *options, enum manner manner,
+                          struct failure *failure)
 {
     struct watched_file watched;
     if (!sqlite_watch(store->path, &watched))
         return failure_set(failure, STATUS_NOT_FOUND, "%s is gone", store->path);
-    int rc = open_connection(store, manner == MANNER_IMMUTABLE);
+    int rc = open_connection(store, options, manner == MANNER_IMMUTABLE);
     if (rc != SQLITE_OK)
         return sqlite_fail(store->db, rc, store->path, failure);
     if (!sqlite_reading_of(store))
@@ -132,7 +147,6 @@ static int open_in_manner(struct sqlite_store *store, enum manner manner, struct
 
 int sqlite_open_reading(struct sqlite_store *store, const struct storage_options *options, struct failure *failure)
 {
-    (void)options;
     int status = check_file(store->path, failure);
     if (status == STATUS_OK)
         status = check_owner(store->path, failure);
@@ -142,5 +156,5 @@ int sqlite_open_reading(struct sqlite_store *store, const struct storage_options
     if (manner == MANNER_REFUSED)
         return failure_set(failure, STATUS_UNAVAILABLE,
                            "%s has changes beside it that only opening it for writing brings in", store->path);
-    return open_in_manner(store, manner, failure);
+    return open_in_manner(store, options, manner, failure);
 }

@@ -29,10 +29,13 @@ enum storage_access { STORAGE_FOR_READING, STORAGE_FOR_WRITING };
 struct storage_options {
     const char *path;
     enum storage_access access;
-    bool create;             /* writing: make the file, and missing directories with mode 0700 */
-    bool durability_normal;  /* writing: survives any process's death, not a power cut */
-    bool after_failed_sync;  /* writing: the writer before ended by a failed sync; also complete a checkpoint */
-    bool keep_snapshots;     /* reading: keep a snapshot across batches while nothing was committed */
+    bool create;            /* writing: make the file, and missing directories with mode 0700 */
+    bool durability_normal; /* writing: survives any process's death, not a power cut */
+    bool after_failed_sync; /* writing: the writer before ended by a failed sync; also complete a checkpoint */
+    bool keep_snapshots;    /* reading: keep a snapshot across batches while nothing was committed */
+    uint64_t cache_bytes;   /* reading: of pages in memory at most; at least SQLite's default, 2 MiB */
+    uint64_t mapped_bytes;  /* reading: the first so many bytes of the file are read as memory; a failing disk or a file
+                                that is cut short then ends the process, by SIGBUS. 0: none */
     uint64_t max_data_bytes; /* 0: the default */
     struct log_sink log;
 };
