@@ -201,14 +201,16 @@ static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
 static bool lane_has_work(struct lane *lane)
 {
     struct remote *remote = remote_of(lane);
-    bool input;
 
     if (remote->leading)
         return false;
-    input = remote_socket_has_input(remote);
-    if (input)
-        raise_event(remote); /* asking has swallowed libzmq's own signal */
-    return input || (remote->welcomed && !remote->idle) || due_ns(remote) <= clock_boot_ns();
+    /* The socket is asked last: that takes system calls, and callers ask after each submission. */
+    if ((remote->welcomed && !remote->idle) || due_ns(remote) <= clock_boot_ns())
+        return true;
+    if (!remote_socket_has_input(remote))
+        return false;
+    raise_event(remote); /* asking has swallowed libzmq's own signal */
+    return true;
 }
 
 static int64_t lane_due_ns(struct lane *lane)
