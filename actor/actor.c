@@ -3,9 +3,11 @@
  */
 #include "actor/actor.h"
 #include "proto/clock.h"
+#include "proto/limits.h"
 
 #include <czmq.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +46,17 @@ static void seed_rand(void)
     srand(seed);
 }
 
+/* Bodies of some hundred KiB come and go all the time; given back to the kernel each time, their pages would be faulted
+ * in anew each time. What is kept is bounded by the second number. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, (int)(1 * MIB));
+    mallopt(M_TRIM_THRESHOLD, (int)(8 * MIB));
+}
+
 int actor_start(const char *name, long supervisor_pid)
 {
+    keep_memory();
     actor_set_name(name);
     umask(077);
     signal(SIGPIPE, SIG_IGN);
