@@ -30,6 +30,7 @@ enum {
 };
 #define DEFAULT_IN_FLIGHT_BYTES (64 * MIB)
 #define DEFAULT_CACHE_BYTES     (256 * MIB)
+#define LIST_CREDIT_BYTES       (8 * LIMIT_PIECE_BYTES) /* that a list may have on its way: more is no faster */
 
 /* ---- drive.c: leader and followers ---- */
 

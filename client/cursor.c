@@ -262,7 +262,7 @@ static int open_through_broker(struct stigstore_cursor *cursor)
     cursor->through_broker = true;
     cursor->op = (struct op){.call = {.request = *cursor->request,
                                       .streamed = true,
-                                      .credit_bytes = LIMIT_STREAM_BYTES,
+                                      .credit_bytes = LIST_CREDIT_BYTES,
                                       .settle = settle_cursor},
                              .store = store,
                              .deadline_ns = cursor->request->deadline_ns};

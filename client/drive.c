@@ -309,7 +309,7 @@ int op_run(struct stigstore *store, struct driver *driver, const struct request 
     waiting.waiter.wake = &waiting.wake;
     waiting.op.call.lane_data = driver->is_remote ? NULL : &local;
     waiting.op.call.streamed = operation_is_list(request->operation);
-    waiting.op.call.credit_bytes = LIMIT_STREAM_BYTES;
+    waiting.op.call.credit_bytes = LIST_CREDIT_BYTES;
     pthread_mutex_lock(&store->hub->mutex);
     op_begin(&waiting.op, driver);
     wait_for(&waiting);

@@ -10,8 +10,9 @@
 
 enum {
     READERS_MOST = 32, /* more threads than that wait for one another */
-    CHECK_MS = 1,      /* how often a busy reader looks whether its file is still there */
-    RETRY_MS = 1000,   /* after the expected file could not be opened */
+    CACHE_LEAST_BYTES = 1024 * 1024,
+    CHECK_MS = 1,    /* how often a busy reader looks whether its file is still there */
+    RETRY_MS = 1000, /* after the expected file could not be opened */
 };
 
 struct pool_stream {
@@ -112,7 +113,8 @@ static int read_wanted(struct pool *pool, struct wanted *wanted, struct failure 
 /* Half of it for the first reader, which works alone most of the time, and for each later one half of what is left. */
 static uint64_t share_of_cache(const struct pool *pool)
 {
-    return pool->options.cache_bytes >> pool->count;
+    uint64_t share = pool->options.cache_bytes >> pool->count;
+    return share > CACHE_LEAST_BYTES ? share : CACHE_LEAST_BYTES;
 }
 
 /* Opens one more reader; the mutex is let go of meanwhile, and its place is already counted. */

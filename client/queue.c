@@ -166,7 +166,7 @@ static struct queued_call *new_call(struct stigstore_queue *queue, const struct 
     request_copy(&call->op.call.request, &in->request, call->memory);
     call->op.call.settle = queued_settle;
     call->op.call.streamed = operation_is_list(in->request.operation);
-    call->op.call.credit_bytes = 4 * LIMIT_PIECE_BYTES;
+    call->op.call.credit_bytes = LIST_CREDIT_BYTES;
     call->op.store = queue->store;
     call->op.deadline_ns = in->request.deadline_ns;
     call->wanted = call->op.call.streamed;

@@ -44,7 +44,7 @@ enum {
 #define LIMIT_DATA_BYTES_MOST        (64 * MIB)               /* what max_data_bytes may be set to */
 #define LIMIT_MESSAGE_BYTES          (16 * MIB) /* one message or answer; raised to max_data_bytes + 1 MiB when that is more */
 #define LIMIT_CLIENT_IN_FLIGHT_BYTES (8 * MIB)
-#define LIMIT_IN_FLIGHT_BYTES        (48 * MIB)
+#define LIMIT_IN_FLIGHT_BYTES        (24 * MIB) /* with 256 connections the broker then stays within 64 MiB */
 #define LIMIT_GROUP_BYTES            (8 * MIB)
 #define LIMIT_PIECE_BYTES            (256 * KIB) /* of a streamed list, or one resource */
 #define LIMIT_STREAM_BYTES           (4 * MIB)   /* credit that a client has out for one stream */

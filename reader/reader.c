@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { LIST_CACHE_BYTES = 256 * 1024 };
+
 /* For batches, or for one list at a time, which reads each page once. */
 static int open_connection(const struct reader *reader, const char *path, bool for_list, struct storage **storage,
                            struct failure *failure)
@@ -15,7 +17,7 @@ static int open_connection(const struct reader *reader, const char *path, bool f
         .path = path,
         .access = STORAGE_FOR_READING,
         .keep_snapshots = !for_list && reader->options.keep_snapshots,
-        .cache_bytes = for_list ? 0 : reader->options.cache_bytes,
+        .cache_bytes = for_list ? LIST_CACHE_BYTES : reader->options.cache_bytes,
         .mapped_bytes = for_list ? 0 : reader->options.mapped_bytes,
         .max_data_bytes = reader->options.max_data_bytes,
         .log = reader->options.log,

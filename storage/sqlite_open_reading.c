@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 1000, CACHE_DEFAULT_KIB = 2048 };
+enum { BUSY_MS = 1000 };
 
 enum manner { MANNER_ORDINARY, MANNER_IMMUTABLE, MANNER_REFUSED };
 
@@ -62,12 +62,16 @@ static int check_owner(const char *path, struct failure *failure)
 static int set_memory(sqlite3 *db, const struct storage_options *options)
 {
     char sql[96];
-    if (!options->cache_bytes && !options->mapped_bytes)
-        return SQLITE_OK;
-    snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%" PRIu64 "; PRAGMA mmap_size = %" PRIu64,
-             options->cache_bytes > CACHE_DEFAULT_KIB * KIB ? options->cache_bytes / KIB : CACHE_DEFAULT_KIB,
-             options->mapped_bytes);
-    return sqlite3_exec(db, sql, NULL, NULL, NULL);
+    int rc = SQLITE_OK;
+    if (options->cache_bytes) {
+        snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%" PRIu64, options->cache_bytes / KIB);
+        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    }
+    if (rc == SQLITE_OK && options->mapped_bytes) {
+        snprintf(sql, sizeof(sql), "PRAGMA mmap_size = %" PRIu64, options->mapped_bytes);
+        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    }
+    return rc;
 }
 
 static int open_connection(struct sqlite_store *store, const struct storage_options *options, bool immutable)

@@ -33,7 +33,7 @@ struct storage_options {
     bool durability_normal; /* writing: survives any process's death, not a power cut */
     bool after_failed_sync; /* writing: the writer before ended by a failed sync; also complete a checkpoint */
     bool keep_snapshots;    /* reading: keep a snapshot across batches while nothing was committed */
-    uint64_t cache_bytes;   /* reading: of pages in memory at most; at least SQLite's default, 2 MiB */
+    uint64_t cache_bytes;   /* reading: of pages in memory at most; 0: SQLite's default, 2 MiB */
     uint64_t mapped_bytes;  /* reading: the first so many bytes of the file are read as memory; a failing disk or a file
                                 that is cut short then ends the process, by SIGBUS. 0: none */
     uint64_t max_data_bytes; /* 0: the default */
