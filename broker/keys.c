@@ -43,6 +43,17 @@ static bool is_key(const char *text)
     return text && strlen(text) == KEY_TEXT_BYTES && zmq_z85_decode(bytes, text) != NULL;
 }
 
+/* What somebody else can change says nothing about who may come in. */
+static int check_unshared(const char *path, struct failure *failure)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return failure_set(failure, STATUS_INVALID_ARGUMENT, "cannot look at %s: %s", path, strerror(errno));
+    if ((info.st_uid != geteuid() && info.st_uid != 0) || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return failure_set(failure, STATUS_PERMISSION_DENIED, "others may write to %s", path);
+    return STATUS_OK;
+}
+
 /* A secret that others can read or replace is none. */
 static int check_private(const char *path, struct failure *failure)
 {
@@ -95,6 +106,11 @@ static struct key *new_key(struct keys *keys)
 
 static void load_client(struct keys *keys, const char *path)
 {
+    struct failure failure;
+    if (check_unshared(path, &failure) != STATUS_OK) {
+        actor_log(LOG_LEVEL_WARNING, "nobody comes in by it: %s", failure.message);
+        return;
+    }
     zconfig_t *config = zconfig_load(path);
     const char *text = config ? zconfig_get(config, "curve/public-key", "") : "";
     uint8_t role = config ? role_of(zconfig_get(config, "metadata/role", "")) : ROLE_NONE;
@@ -142,10 +158,21 @@ static void drop_doubles(struct keys *keys)
     keys->count = kept;
 }
 
+static int check_folders(const struct keys *keys, struct failure *failure)
+{
+    int status = check_unshared(keys->folder, failure);
+    return status == STATUS_OK ? check_unshared(keys->clients, failure) : status;
+}
+
 static void load_clients(struct keys *keys)
 {
     char path[PATH_MAX + NAME_MAX];
+    struct failure failure;
     keys->count = 0;
+    if (check_folders(keys, &failure) != STATUS_OK) {
+        actor_log(LOG_LEVEL_WARNING, "nobody may connect from another host: %s", failure.message);
+        return;
+    }
     DIR *folder = opendir(keys->clients);
     if (!folder) {
         actor_log(LOG_LEVEL_WARNING, "cannot read %s: nobody may connect from another host", keys->clients);
@@ -180,13 +207,23 @@ static bool drain_events(int fd)
     return any;
 }
 
+static void reload(struct keys *keys)
+{
+    watch(keys); /* before reading, so that nothing is missed between the two */
+    load_clients(keys);
+}
+
+void keys_take_changes(struct keys *keys)
+{
+    if (drain_events(keys->watch_fd))
+        reload(keys);
+}
+
 size_t keys_refresh(struct keys *keys)
 {
     bool changed = drain_events(keys->watch_fd);
-    if (changed || !keys->watched) {
-        watch(keys); /* before reading, so that nothing is missed between the two */
-        load_clients(keys);
-    }
+    if (changed || !keys->watched)
+        reload(keys);
     return keys->count;
 }
 
@@ -204,6 +241,8 @@ int keys_new(const char *folder, struct keys **out, struct failure *failure)
     int status = keys->watch_fd < 0
                      ? failure_set(failure, STATUS_IO_ERROR, "cannot watch %s: %s", folder, strerror(errno))
                      : load_secret(keys, failure);
+    if (status == STATUS_OK)
+        status = check_folders(keys, failure);
     if (status == STATUS_OK && keys_refresh(keys) == 0)
         status = failure_set(failure, STATUS_INVALID_ARGUMENT, "there is no client's key in %s", keys->clients);
     if (status != STATUS_OK)

@@ -112,6 +112,7 @@ void remote_answer(struct remote *remote)
 {
     struct frames request;
     bool any = true;
+    keys_take_changes(remote->keys);
     while (any) {
         any = receive_request(remote->zap, &request);
         if (any) {
@@ -126,7 +127,8 @@ void remote_answer(struct remote *remote)
     }
 }
 
-uint8_t remote_identify(const struct remote *remote, zmq_msg_t *frame, uint8_t principal[PRINCIPAL_BYTES])
+uint8_t remote_identify(struct remote *remote, zmq_msg_t *frame, uint8_t principal[PRINCIPAL_BYTES])
 {
+    keys_take_changes(remote->keys); /* whoever took a key back before this message was sent may count on it */
     return keys_role(remote->keys, zmq_msg_gets(frame, "User-Id"), principal);
 }

@@ -25,6 +25,6 @@ void remote_close(struct remote *remote);
 bool remote_secure(void *socket, void *remote);
 /* Answers the handshakes that wait. */
 void remote_answer(struct remote *remote);
-/* Who sent the frame, by the table as it is now: the role, ROLE_NONE for nobody. */
-uint8_t remote_identify(const struct remote *remote, zmq_msg_t *frame, uint8_t principal[PRINCIPAL_BYTES]);
+/* Who sent the frame, by the folder as it is now: the role, ROLE_NONE for nobody. */
+uint8_t remote_identify(struct remote *remote, zmq_msg_t *frame, uint8_t principal[PRINCIPAL_BYTES]);
 #endif
