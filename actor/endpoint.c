@@ -123,8 +123,7 @@ static int check_folder(const char *folder, struct failure *failure)
     if (!owner_is_trusted(&info))
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "%s belongs to somebody else", folder);
     if (info.st_mode & (S_IWGRP | S_IWOTH))
-        return failure_set(failure, STATUS_INVALID_ARGUMENT,
-                           "others may write to %s; sockets need a folder of their own", folder);
+        return failure_set(failure, STATUS_INVALID_ARGUMENT, "others may write to %s: it must be ours alone", folder);
     return STATUS_OK;
 }
 
