@@ -63,6 +63,8 @@ static struct peer *open_peer(struct broker *broker, struct door *door, struct i
     broker_take_events(broker, door);
     if (!peers_fd_is_open(peers, fd))
         return NULL;
+    if (door->remote)
+        admission_heard(fd);
     peer_gone(broker, door, peers_by_fd(peers, fd));
     struct peer *peer = peers_open(peers, door, zmq_msg_data(&incoming->id), zmq_msg_size(&incoming->id), fd);
     if (!peer)

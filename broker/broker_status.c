@@ -38,6 +38,7 @@ static size_t list_counters(const struct route_counters *counters, uint64_t stra
         {"dropped_stray", (double)strays},
         {"clients_cut", (double)counters->cut_clients},
         {"connections_refused", (double)admission_refused()},
+        {"connections_displaced", (double)admission_displaced()},
         {"worker_deaths", (double)counters->worker_deaths},
         {"hellos", (double)counters->hellos},
     };

@@ -1,0 +1,41 @@
+/*
+ * crush.c - connections that say nothing.
+ */
+#include "tests/gate/crush.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { OTHER_DESCRIPTORS = 1000 };
+
+bool crush_is_possible(void)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max < CRUSH_PEERS + OTHER_DESCRIPTORS)
+        return false;
+    limit.rlim_cur = CRUSH_PEERS + OTHER_DESCRIPTORS;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+void crush_begin(struct crush *crush, const struct gate *gate)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    address.sin_port = htons((uint16_t)strtoul(strrchr(gate->url, ':') + 1, NULL, 10));
+    for (size_t i = 0; i < CRUSH_PEERS; i++) {
+        crush->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(crush->fds[i] >= 0);
+        assert_int_equal(connect(crush->fds[i], (struct sockaddr *)&address, sizeof(address)), 0);
+    }
+}
+
+void crush_end(struct crush *crush)
+{
+    for (size_t i = 0; i < CRUSH_PEERS; i++)
+        close(crush->fds[i]);
+}
