@@ -78,6 +78,19 @@ static void a_reader_reads_and_changes_nothing(void **state)
     stigstore_free(&reader);
 }
 
+static void only_an_admin_says_when_it_was_saved(void **state)
+{
+    (void)state;
+    stigstore_request save = {STIGSTORE_REQUEST(SAVE), .kind = stigstore_text("k"), .id = stigstore_text("a"),
+                              .created_ms = 1000, .updated_ms = 1000};
+    stigstore *writer = gate_entered(&gate, "writer"), *owner = gate_entered(&gate, "owner");
+    assert_status(PERMISSION_DENIED, stigstore_call(writer, &save, NULL));
+    assert_int_equal(scene_count(writer, "k"), 0);
+    assert_status(OK, stigstore_call(owner, &save, NULL));
+    stigstore_free(&writer);
+    stigstore_free(&owner);
+}
+
 static void nobody_makes_a_backup_from_afar(void **state)
 {
     (void)state;
@@ -205,6 +218,7 @@ int main(void)
         TEST(only_known_keys_come_in),
         TEST(the_library_says_why_it_stays_outside),
         TEST(a_reader_reads_and_changes_nothing),
+        TEST(only_an_admin_says_when_it_was_saved),
         TEST(nobody_makes_a_backup_from_afar),
         TEST(another_keys_session_is_out_of_reach),
         TEST(another_keys_idempotency_key_is_out_of_reach),
