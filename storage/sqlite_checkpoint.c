@@ -2,7 +2,7 @@
  * sqlite_checkpoint.c - moving the WAL into the database, between groups, on the connection that commits.
  *
  * A busy store lets the WAL grow as long as the database (2 to 64 MiB with pages of 4 KiB): a page that many groups
- * write is then moved once.  Then PASSIVE, after which the next commit begins the WAL anew.  Readers that follow each other
+ * write is then moved once; where groups are small, 4 MiB and some hundred commits are enough.  Then PASSIVE, after which the next commit begins the WAL anew.  Readers that follow each other
  * back to back never leave a moment in which it may: when it grew on it is tried again each millisecond, for a bounded
  * time, with commits held up.  A store at rest moves what is left without waiting for anybody.
  */
@@ -85,6 +85,13 @@ static int pay_checkpoint(struct sqlite_store *store)
     return rc;
 }
 
+static bool is_long(const struct sqlite_writing *writing)
+{
+    return writing->wal_frames >= writing->restart_at_frames ||
+           (writing->wal_commits >= WAL_MOST_COMMITS &&
+            writing->wal_frames >= writing->wal_checked_frames + WAL_STEP_FRAMES);
+}
+
 static int move_frames(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
@@ -96,11 +103,11 @@ static int move_frames(struct sqlite_store *store)
         writing->wal_checked_frames = 0;
         rc = sqlite_wal_plan(store);
     }
-    if (rc != SQLITE_OK || writing->wal_frames == writing->wal_checked_frames ||
-        writing->wal_frames < writing->restart_at_frames)
+    if (rc != SQLITE_OK || writing->wal_frames == writing->wal_checked_frames || !is_long(writing))
         return rc;
-    first = writing->wal_checked_frames < writing->wal_long_frames;
+    first = writing->wal_checked_frames == 0;
     writing->wal_checked_frames = writing->wal_frames;
+    writing->wal_commits = 0;
     if (!first)
         return restart_wal(store);
     writing->restart_at_frames = writing->wal_frames + WAL_STEP_FRAMES;
@@ -138,5 +145,6 @@ int sqlite_rest(struct storage *storage)
     bool complete;
     assert(store->writing && !store->writing->in_transaction);
     store->writing->wal_checked_frames = store->writing->wal_frames;
+    store->writing->wal_commits = 0;
     return end_checkpoint(store, sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete));
 }

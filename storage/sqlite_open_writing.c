@@ -101,6 +101,7 @@ static int note_frames(void *context, sqlite3 *db, const char *name, int frames)
     (void)db;
     (void)name;
     writing->wal_frames = frames;
+    writing->wal_commits++;
     return SQLITE_OK;
 }
 

@@ -42,14 +42,15 @@ enum write_statement {
 };
 
 enum {
-    WAL_LEAST_FRAMES = 512,               /* a WAL is as long as the database, within these two bounds: a page that */
-    WAL_MOST_FRAMES = 16384,              /* is written again and again goes to the database once a checkpoint */
-    WAL_STEP_FRAMES = 1024,               /* so many more before a checkpoint that readers held up is tried again */
-    RESTART_MOST_MS = 40,                 /* so long at a time */
-    BUSY_TIMEOUT_MS = 500,                /* another program beside us may be writing */
-    REVISION_BLOCK = 100000,              /* durability normal: reserved durably at a time */
-    REVISION_BLOCK_LEFT = 10000,          /* the next block is reserved when no more than this is left */
-    LOG_DROP_STEP = 16,                   /* session log rows dropped with a commit */
+    WAL_LEAST_FRAMES = 512,      /* a WAL is as long as the database, within these two bounds: a page that */
+    WAL_MOST_FRAMES = 16384,     /* is written again and again goes to the database once a checkpoint */
+    WAL_STEP_FRAMES = 1024,      /* so many more before a checkpoint that readers held up is tried again */
+    WAL_MOST_COMMITS = 512,      /* of few pages each: a short WAL is written over and over, which syncs faster */
+    RESTART_MOST_MS = 40,        /* so long at a time */
+    BUSY_TIMEOUT_MS = 500,       /* another program beside us may be writing */
+    REVISION_BLOCK = 100000,     /* durability normal: reserved durably at a time */
+    REVISION_BLOCK_LEFT = 10000, /* the next block is reserved when no more than this is left */
+    LOG_DROP_STEP = 16,          /* session log rows dropped with a commit */
     RESERVE_MOST_BYTES = 4 * 1024 * 1024, /* given up when the disk is full; on a small disk it is halved */
     RESERVE_LEAST_BYTES = 256 * 1024,
     WAL_KEPT_LEAST_BYTES = 8 * 1024 * 1024 /* at least what is kept of a WAL that grew larger */
@@ -77,6 +78,7 @@ struct sqlite_writing {
     uint32_t data_version;
 
     int wal_frames;         /* in the WAL after the last commit */
+    int wal_commits;        /* since it began, or since it was checked */
     int wal_checked_frames; /* when a checkpoint was last tried */
     int wal_long_frames;    /* how long this WAL may become */
     int restart_at_frames;  /* RESTART is tried from here on */
