@@ -34,9 +34,10 @@ unit_of() {
 
 W1_ours() { ours put --via broker --in-flight 1024 | field ops_per_s; }
 W1_raw() { raw_sqlite put --group 1024 | field ops_per_s; }
+W1_unsynced() { raw_sqlite put --group 1024 --unsynced 1 | field ops_per_s; }
 W1_redis() { redis set 16 16; }
 bar_W1() {
-  local sides=(ours raw)
+  local sides=(ours raw unsynced)
   [ $has_redis = no ] || sides+=(redis)
   rounds W1 "${sides[@]}"
   judge W1 "of raw SQLite, 1,024 a transaction" ours/raw '>=' 0.85 "${sides[@]}"
@@ -48,10 +49,11 @@ bar_W1() {
 }
 
 W2_ours() { ours put --via broker --threads 64 | field ops_per_s; }
+W2_unsynced() { raw_sqlite put --group 64 --unsynced 1 | field ops_per_s; }
 W2_redis() { redis set 64 1; }
 W2_etcd() { etcd_peer put 64; }
 bar_W2() {
-  local sides=(ours)
+  local sides=(ours unsynced)
   [ $has_redis = no ] || sides+=(redis)
   [ "$has_etcd $has_go" != "yes yes" ] || sides+=(etcd)
   rounds W2 "${sides[@]}"
@@ -92,10 +94,11 @@ bar_W5() {
 
 R1_ours() { ours get --via local | field ops_per_s; }
 R1_raw() { raw_sqlite get | field ops_per_s; }
+R1_cached() { raw_sqlite get --cached 1 | field ops_per_s; }
 R1_badger() { badger get | field ops_per_s; }
 R1_redis() { redis get 1 1; }
 bar_R1() {
-  local sides=(ours raw)
+  local sides=(ours raw cached)
   [ $has_go = no ] || sides+=(badger)
   [ $has_redis = no ] || sides+=(redis)
   rounds R1 "${sides[@]}"
@@ -134,13 +137,14 @@ bar_R3() {
 }
 
 R4_ours() { ours get --via broker --batch 64 --in-flight 16 | field rows_per_s; }
+R4_cached() { R1_cached; }
 R4_redis() { redis get 16 16; }
 bar_R4() {
   if [ $has_redis = no ]; then
     left_out R4 "of Redis GET pipelined 16 x 16" "no Redis"
     return
   fi
-  rounds R4 ours redis
+  rounds R4 ours cached redis
   judge R4 "of Redis GET pipelined 16 x 16" ours/redis '>=' 1 ours redis
 }
 

@@ -21,7 +21,7 @@ static void usage(const char *program, const char *modes)
 {
     fprintf(stderr,
             "usage: %s %s [--seconds S] [--keys N] [--value-bytes N] [--group N] [--in-flight N] [--hops 1|2]"
-            " [--sessions N] [--seed N] [--db FILE]\n",
+            " [--sessions N] [--seed N] [--unsynced 0|1] [--cached 0|1] [--db FILE]\n",
             program, modes);
     exit(2);
 }
@@ -43,6 +43,12 @@ static bool take(struct peer *peer, const char *name, const char *value)
         peer->hops = (unsigned)number;
     } else if (strcmp(name, "--sessions") == 0) {
         peer->sessions = (unsigned)number;
+        return true;
+    } else if (strcmp(name, "--unsynced") == 0) {
+        peer->unsynced = number > 0;
+        return true;
+    } else if (strcmp(name, "--cached") == 0) {
+        peer->cached = number > 0;
         return true;
     } else if (strcmp(name, "--seed") == 0) {
         peer->seed = (uint64_t)number;

@@ -15,6 +15,7 @@ struct peer {
     unsigned group, in_flight, hops, sessions;
     size_t value_bytes;
     uint64_t keys, seed;
+    bool unsynced, cached; /* SQLite's: without syncs; with all pages in memory, in one transaction */
     double seconds;
     const char *database; /* NULL: one of its own */
     char folder[64];      /* of that one, or "" */
