@@ -193,7 +193,7 @@ static int put_into_place(const char *unfinished, const char *to, struct failure
         return status;
     if (rename(unfinished, to) != 0)
         return failure_set(failure, STATUS_IO_ERROR, "%s: cannot get its name: %s", to, strerror(errno));
-    return path_sync_folder(to, failure);
+    return path_sync_folders(to, failure);
 }
 
 /* What one left that was killed; the lock says that nobody is at it now. */

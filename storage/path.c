@@ -46,17 +46,49 @@ const char *path_folder(const char *path, char buffer[PATH_MAX])
     return dirname(buffer);
 }
 
+/* 0, or errno. */
+static int sync_one(const char *folder)
+{
+    int error = 0;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+static int fail_sync(struct failure *failure, int error, const char *folder)
+{
+    errno = error;
+    return path_fail_errno(failure, "sync", folder);
+}
+
 int path_sync_folder(const char *path, struct failure *failure)
 {
     char buffer[PATH_MAX];
     const char *folder = path_folder(path, buffer);
-    int status = STATUS_OK;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        status = path_fail_errno(failure, "sync", folder);
-    if (fd >= 0)
-        close(fd);
-    return status;
+    int error = sync_one(folder);
+    return error ? fail_sync(failure, error, folder) : STATUS_OK;
+}
+
+/* A folder that may not be read, or a file system that syncs none, is as durable as it can be. */
+static bool is_no_failure(int error)
+{
+    return error == 0 || error == EACCES || error == EPERM || error == EINVAL || error == EROFS || error == EOPNOTSUPP;
+}
+
+int path_sync_folders(const char *path, struct failure *failure)
+{
+    char folder[PATH_MAX], above[PATH_MAX];
+    bool is_last = false;
+    for (path_folder(path, folder); !is_last; memcpy(folder, above, sizeof folder)) {
+        int error = sync_one(folder);
+        if (!is_no_failure(error))
+            return fail_sync(failure, error, folder);
+        is_last = strcmp(path_folder(folder, above), folder) == 0;
+    }
+    return STATUS_OK;
 }
 
 static int make_folder(const char *path, struct failure *failure)

@@ -21,6 +21,8 @@ char *path_real(const char *path);
 const char *path_folder(const char *path, char buffer[PATH_MAX]);
 /* Makes what happened to the names in the folder of `path` durable. */
 int path_sync_folder(const char *path, struct failure *failure);
+/* The same for every folder above `path`, as far as they may be opened: one that was killed may have made them. */
+int path_sync_folders(const char *path, struct failure *failure);
 /* "PATH" and `suffix` in one string, for free(). NULL: no memory. */
 char *path_beside(const char *path, const char *suffix);
 /* Bytes of the file "PATH" and `suffix`; -1: there is none. Takes no memory. */

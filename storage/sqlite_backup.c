@@ -110,8 +110,7 @@ static int rename_copy(struct storage_backup *backup, struct failure *failure)
     if (rc != 0)
         return path_fail_errno(failure, "make", backup->path);
     backup->made = false;
-    path_sync_folder(backup->path, NULL);
-    return STATUS_OK;
+    return path_sync_folder(backup->path, failure);
 }
 
 static int finish_copy(struct storage_backup *backup, struct failure *failure)

@@ -43,8 +43,14 @@ static int create_file(const char *path, struct failure *failure)
     if (fd < 0)
         return path_fail_errno(failure, "make", path);
     close(fd);
-    path_sync_folder(path, NULL);
     return STATUS_OK;
+}
+
+/* The names that lead to a new file are as durable as what will be in it; who began to make them may have been killed. */
+static int begin_file(const char *path, bool create, struct failure *failure)
+{
+    int status = create ? create_file(path, failure) : STATUS_OK;
+    return status == STATUS_OK ? path_sync_folders(path, failure) : status;
 }
 
 /* SQLite makes files beside the database, so the folder must take them. */
@@ -72,11 +78,13 @@ static int prepare_file(struct sqlite_store *store, const struct storage_options
     int status = STATUS_OK;
     switch (kind) {
     case FILE_ABSENT:
-        return options->create ? create_file(store->path, failure)
+        return options->create ? begin_file(store->path, true, failure)
                                : failure_set(failure, STATUS_NOT_FOUND, "%s: there is no such file", store->path);
     case FILE_OURS:
-    case FILE_EMPTY:
         return refuse_read_only(store->path, failure);
+    case FILE_EMPTY:
+        status = refuse_read_only(store->path, failure);
+        return status == STATUS_OK ? begin_file(store->path, false, failure) : status;
     case FILE_STIGMER:
         status = refuse_read_only(store->path, failure);
         return status == STATUS_OK ? upgrade_run(store->path, &store->log, failure) : status;
