@@ -7,9 +7,11 @@
 #include "storage/sqlite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static enum file_kind say(struct failure *why, enum file_kind kind, int status, const char *path, const char *what)
 {
@@ -158,6 +160,24 @@ static enum file_kind classify_opened(sqlite3 *db, int rc, const char *path, str
     return kind;
 }
 
+/* The journal of the transaction that made the database says that there was none before: what a power cut left of it
+ * need not look like one. */
+static bool has_journal_of_empty(const char *path)
+{
+    static const unsigned char magic[] = {0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7};
+    static const unsigned char no_pages[4];
+    unsigned char header[20];
+    char *name = path_beside(path, "-journal");
+    int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool is_empty = fd >= 0 && pread(fd, header, sizeof header, 0) == (ssize_t)sizeof header &&
+                    memcmp(header, magic, sizeof magic) == 0 && memcmp(header + 16, no_pages, sizeof no_pages) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return is_empty;
+}
+
 /*
  * A crash in rollback mode (before WAL mode is set, for one) leaves a journal that only a writer may play back. Until
  * then the pages are those of an unfinished transaction: good enough to see whose file it is, not to find it damaged.
@@ -166,8 +186,16 @@ static enum file_kind inspect_unfinished(const char *path, struct failure *why)
 {
     struct failure ignored;
     sqlite3 *db = NULL;
-    int rc = open_uri(path, "?immutable=1", &db);
-    enum file_kind kind = classify_opened(db, rc, path, &ignored);
+    int rc;
+    enum file_kind kind;
+
+    if (has_journal_of_empty(path)) {
+        if (why)
+            *why = (struct failure){0};
+        return FILE_EMPTY;
+    }
+    rc = open_uri(path, "?immutable=1", &db);
+    kind = classify_opened(db, rc, path, &ignored);
 
     if (kind == FILE_DAMAGED || kind == FILE_UNREADABLE)
         return say(why, FILE_UNREADABLE, STATUS_IO_ERROR, path,

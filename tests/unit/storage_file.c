@@ -136,6 +136,24 @@ static void whose_an_unfinished_transaction_is_can_be_seen(void **state)
     assert_int_equal(inspect(folder, folder->name, NULL), FILE_STIGMER);
 }
 
+/* The first transaction of a new file: page 1 is on the disk in part, and the journal says that there was nothing. */
+static void what_a_power_cut_left_of_a_new_file_is_empty(void **state)
+{
+    static const unsigned char journal[512] = {0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7, 0, 0, 0, 0, 1,    2,
+                                               3,    4,    0,    0,    0,    0,    0,    0,    2, 0, 0, 0, 0x10, 0};
+    struct folder *folder = *state;
+    struct failure why;
+    static char page[4096];
+
+    page[4000] = 1;
+    write_whole(file_in(folder, "db"), page, sizeof page);
+    assert_int_equal(inspect(folder, folder->name, &why), FILE_FOREIGN);
+    write_whole(file_in(folder, "db-journal"), journal, sizeof journal);
+    assert_int_equal(inspect(folder, file_in(folder, "db"), &why), FILE_EMPTY);
+    assert_int_equal(why.status, STATUS_OK);
+    assert_query(file_in(folder, "db"), "SELECT count(*) FROM sqlite_schema", "0\n"); /* SQLite agrees */
+}
+
 static void cut_files_are_damaged(void **state)
 {
     const char *path = file_in(*state, "store");
@@ -416,6 +434,7 @@ int main(void)
         TEST(a_newer_schema_is_named),
         TEST(what_stands_only_in_the_wal_counts),
         TEST(whose_an_unfinished_transaction_is_can_be_seen),
+        TEST(what_a_power_cut_left_of_a_new_file_is_empty),
         TEST(cut_files_are_damaged),
         TEST(a_sound_file_has_no_findings),
         TEST(malformed_rows_are_notices_by_name),
