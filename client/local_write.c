@@ -65,13 +65,14 @@ static int open_writer(struct local_writes *writes, bool create, struct failure 
     struct storage *storage = NULL;
     int status = storage_open_sqlite(&storage_options, &storage, failure);
 
-    if (status != STATUS_OK)
-        return status;
-    status = writer_new(&storage, &writer_options, &writes->writer, failure);
+    if (status == STATUS_OK)
+        status = writer_new(&storage, &writer_options, &writes->writer, failure);
     if (status == STATUS_OK)
         clear_mark(writes);
-    return status == STORAGE_UNKNOWN ? failure_set(failure, STATUS_IO_ERROR, "%s", status_text(STATUS_IO_ERROR))
-                                     : status;
+    if (status != STORAGE_UNKNOWN)
+        return status;
+    lock_mark_failed_sync(writes->options.lock, true);
+    return failure_set(failure, STATUS_IO_ERROR, "%s: a sync failed while it was opened", writes->path);
 }
 
 /* Whether the last commit is on disk is not known: the next writer finds out. */
@@ -363,8 +364,11 @@ static void writes_free(struct lane *lane)
     struct local_writes *writes = (struct local_writes *)lane;
 
     assert(!call_list_first(&writes->queued) && !call_list_first(&writes->backups) && !writes->backup);
-    if (writes->writer)
+    if (writes->writer) {
+        if (writer_end(writes->writer) == STORAGE_UNKNOWN)
+            lock_mark_failed_sync(writes->options.lock, true);
         writer_free(&writes->writer);
+    }
     arena_free(&writes->arena);
     free(writes->path);
     free(writes);

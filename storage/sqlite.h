@@ -36,6 +36,8 @@ int sqlite_status(struct sqlite_store *store, int rc);
 int sqlite_fail(sqlite3 *db, int rc, const char *what, struct failure *failure);
 /* 13, 778 and 4874: no space, no quota, a file size limit. */
 bool sqlite_rc_is_full(int rc);
+/* Did a sync fail? What was being written may have reached the disk or not. */
+bool sqlite_rc_is_unknown(int rc);
 
 /* Prepares into *slot at its first use (persistent). Returns SQLITE_OK or a result code. */
 int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **slot, const char *sql);
@@ -97,6 +99,7 @@ int sqlite_session_log(struct storage *, int (*row)(void *context, uint64_t sequ
 int sqlite_checkpoint(struct storage *);
 int sqlite_rest(struct storage *);
 bool sqlite_wants_rest(const struct storage *);
+int sqlite_end(struct storage *);
 int sqlite_backup_open(struct storage *, const char *path, struct storage_backup **, struct failure *);
 int sqlite_backup_step(struct storage_backup *, int pages, bool *done, struct failure *);
 void sqlite_backup_close(struct storage_backup **);

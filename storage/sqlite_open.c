@@ -25,6 +25,7 @@ static const struct storage_ops sqlite_ops = {
     .checkpoint = sqlite_checkpoint,
     .rest = sqlite_rest,
     .wants_rest = sqlite_wants_rest,
+    .end = sqlite_end,
     .backup_open = sqlite_backup_open,
     .backup_step = sqlite_backup_step,
     .backup_close = sqlite_backup_close,

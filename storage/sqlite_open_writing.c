@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { REWRITE_BYTES = 64 * 1024 };
+
 /* ---- the path ---- */
 
 char *sqlite_make_path(const struct storage_options *options, struct failure *failure)
@@ -226,10 +228,39 @@ static int commit_takeover(struct sqlite_store *store)
     return rc;
 }
 
+/*
+ * After a failed sync pages of the WAL that never reached the disk count as written.  Written once more they are synced
+ * with the first commit; until then nothing of the WAL may be moved into the database, which a power cut would leave
+ * with pages that no WAL completes.
+ */
+static int rewrite_wal(struct sqlite_store *store)
+{
+    sqlite3_file *wal = NULL;
+    sqlite3_int64 size = 0;
+    int rc =
+        sqlite3_exec(store->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL); /* opens and recovers it */
+    if (rc == SQLITE_OK)
+        rc = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (rc != SQLITE_OK || !wal || !wal->pMethods)
+        return rc;
+    char *bytes = malloc(REWRITE_BYTES);
+    rc = bytes ? wal->pMethods->xFileSize(wal, &size) : SQLITE_NOMEM;
+    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += REWRITE_BYTES) {
+        int some = size - at < REWRITE_BYTES ? (int)(size - at) : REWRITE_BYTES;
+        rc = wal->pMethods->xRead(wal, bytes, some, at);
+        if (rc == SQLITE_OK)
+            rc = wal->pMethods->xWrite(wal, bytes, some, at);
+    }
+    free(bytes);
+    return rc;
+}
+
 static int settle(struct sqlite_store *store, const struct storage_options *options)
 {
     struct sqlite_writing *writing = store->writing;
-    int rc = commit_takeover(store);
+    int rc = options->after_failed_sync ? rewrite_wal(store) : SQLITE_OK;
+    if (rc == SQLITE_OK)
+        rc = commit_takeover(store);
     if (sqlite_rc_is_full(rc)) { /* the reserve of the writer before may give the little that it takes */
         sqlite_full_give_reserve(writing);
         rc = commit_takeover(store);
@@ -277,8 +308,10 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
     int rc = connect(store);
     if (rc == SQLITE_OK)
         rc = settle(store, options);
-    if (rc != SQLITE_OK)
-        return sqlite_fail(store->db, rc, store->path, failure);
+    if (rc != SQLITE_OK) {
+        status = sqlite_fail(store->db, rc, store->path, failure);
+        return sqlite_rc_is_unknown(rc) ? STORAGE_UNKNOWN : status;
+    }
     store->writing->is_broken = false;
     if (!sqlite_full_take_reserve(store->writing))
         log_line(&store->log, LOG_LEVEL_WARNING, "%s: no space for a reserve; the database may not grow", store->path);
@@ -287,19 +320,35 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
 
 /* ---- closing ---- */
 
-/* Says that nothing was lost, so that the next boot need not skip numbers. What fails here costs only that. */
-static void mark_clean(struct sqlite_store *store)
+/* Says that nothing was lost, so that the next boot need not skip numbers. */
+static int mark_clean(struct sqlite_store *store)
 {
     struct schema_meta meta = store->writing->meta;
-    bool ours = sqlite_is_current(&store->base);
+    int rc = SQLITE_OK, status = STATUS_OK;
     meta.clean = true;
-    if (!ours || sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite_begin(&store->base, store->writing->now_ms) != STATUS_OK)
-        return;
+    if (!sqlite_is_current(&store->base) ||
+        sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK)
+        return STATUS_OK;
+    status = sqlite_begin(&store->base, store->writing->now_ms);
+    if (status != STATUS_OK)
+        return status;
     meta.revision = store->writing->pending.revision;
     if (schema_store_meta(store->db, &meta) == SQLITE_OK)
-        sqlite_run_plain(store, WRITE_COMMIT);
+        rc = sqlite_run_plain(store, WRITE_COMMIT);
+    if (sqlite_rc_is_unknown(rc))
+        return sqlite_writing_break(store, "the sync of the last commit failed");
     sqlite_rollback(&store->base);
+    return STATUS_OK;
+}
+
+/* What fails here costs only the mark, but for a sync: its pages count as written without being on the disk. */
+int sqlite_end(struct storage *storage)
+{
+    struct sqlite_store *store = sqlite_of(storage);
+    if (store->writing->is_broken || store->writing->has_ended)
+        return STATUS_OK;
+    store->writing->has_ended = true;
+    return mark_clean(store) == STORAGE_UNKNOWN ? STORAGE_UNKNOWN : STATUS_OK;
 }
 
 void sqlite_writing_free(struct sqlite_store *store)
@@ -309,9 +358,8 @@ void sqlite_writing_free(struct sqlite_store *store)
         return;
     if (writing->in_transaction)
         sqlite_rollback(&store->base);
-    if (!writing->is_broken)
-        mark_clean(store);
-    else if (store->db) /* after a failed sync nothing is written that was not asked for */
+    sqlite_end(&store->base);
+    if (writing->is_broken && store->db) /* after a failed sync nothing is written that was not asked for */
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite_finalize_all(writing->statements, WRITE_STATEMENTS);
     if (store->db)

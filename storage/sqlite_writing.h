@@ -89,6 +89,7 @@ struct sqlite_writing {
     bool has_reserve;
     off_t reserve_bytes; /* of the last one, or the least */
     bool is_broken;      /* UNKNOWN was said: nothing more is written */
+    bool has_ended;      /* in order */
     bool is_full;        /* only what frees space is accepted */
     int64_t probe_ns;
 };
@@ -144,6 +145,4 @@ bool sqlite_full_allows(const struct request *request);
 int sqlite_checkpoint_once(struct sqlite_store *store, int mode, bool *complete);
 /* How long the WAL may become, by the size that the database has now. A result code. */
 int sqlite_wal_plan(struct sqlite_store *store);
-/* Did a sync fail? What was being written may have reached the disk or not. */
-bool sqlite_rc_is_unknown(int rc);
 #endif

@@ -111,6 +111,9 @@ struct storage_ops {
     /* When nothing has come for a while: moves what `checkpoint` leaves for a busy store, waiting for nobody. */
     int (*rest)(struct storage *);
     bool (*wants_rest)(const struct storage *); /* is there enough of it? */
+    /* Before `close`, which does it too but cannot say: writes that this writer ended in order, and nothing afterwards.
+     * OK, or STORAGE_UNKNOWN: a sync failed. */
+    int (*end)(struct storage *);
     /* Online copy from the writing connection, `pages` at a time between groups; the copy gets a fresh incarnation. */
     int (*backup_open)(struct storage *, const char *path, struct storage_backup **, struct failure *);
     int (*backup_step)(struct storage_backup *, int pages, bool *done, struct failure *);
@@ -149,6 +152,7 @@ struct storage {
  * Opens.  For writing: looks at the file read-only first and leaves what it refuses as it was (UNSUPPORTED newer
  * schema, foreign, BadgerDB folder, network file system; CORRUPT; READ_ONLY directory; BUSY), upgrades Stigmer's
  * layouts after a backup copy beside them, stamps rows that others wrote, raises the epoch in a synced commit.
+ * STORAGE_UNKNOWN: a sync failed, of which the next opening must be told (`after_failed_sync`) as after any other.
  * For reading: never creates -wal or -shm; NOT_FOUND when there is no file, UNAVAILABLE while a service that owns it is not ready.
  */
 int storage_open_sqlite(const struct storage_options *options, struct storage **storage, struct failure *failure);

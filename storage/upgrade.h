@@ -12,7 +12,7 @@
  * For a file that file_inspect calls FILE_STIGMER, by whoever holds the lock.  Proves that no other connection is open
  * (else BUSY), writes PATH.stigmer-vN.backup, then rebuilds the tables in one transaction: rows, audit records and
  * their order stay, revision 1 is stamped on all.  Tables that are not ours are untouched.  OK too when somebody has
- * upgraded it meanwhile.
+ * upgraded it meanwhile.  STORAGE_UNKNOWN (storage.h): a sync failed.
  */
 int upgrade_run(const char *path, const struct log_sink *log, struct failure *failure);
 #endif

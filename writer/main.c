@@ -260,6 +260,10 @@ static int run(const struct settings *settings, int signal_fd)
     if (status == STORAGE_UNKNOWN)
         lock_mark_failed_sync(lock, true);
     code = status == STATUS_OK ? serve(settings, lock, writer, signal_fd) : give_up(status, &failure);
+    if (writer && writer_end(writer) == STORAGE_UNKNOWN) {
+        lock_mark_failed_sync(lock, true);
+        code = ACTOR_EXIT_FAILED_SYNC;
+    }
     writer_free(&writer);
     if (code == ACTOR_EXIT_OK)
         say_stopped(lock, settings);

@@ -325,6 +325,11 @@ int writer_new(struct storage **storage, const struct writer_options *options, s
     return STATUS_OK;
 }
 
+int writer_end(struct writer *writer)
+{
+    return writer->storage->ops->end(writer->storage);
+}
+
 void writer_free(struct writer **writer)
 {
     if (!writer || !*writer)

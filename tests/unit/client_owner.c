@@ -155,6 +155,22 @@ static void a_failed_sync_is_remembered_until_a_checkpoint_is_complete(void **st
     assert_false(is_marked(fixture));
 }
 
+/* What it found in the WAL may then be marked as written without ever having been. */
+static void a_sync_that_fails_while_opening_is_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    stigstore *store = NULL;
+
+    stigstore_free(&fixture->store);
+    fault.sync_rc = SQLITE_IOERR_FSYNC;
+    assert_int_equal(stigstore_open(fixture->path, NULL, &store, NULL), STIGSTORE_IO_ERROR);
+    fault_clear();
+    assert_true(is_marked(fixture));
+    fixture->store = open_durable(fixture->path);
+    save(fixture->store, "k", "a", "1");
+    assert_false(is_marked(fixture));
+}
+
 static void *save_one(void *context)
 {
     return (void *)(intptr_t)stigstore_save_resource(context, TEXT("k"), TEXT("a"), TEXT("2"), NULL);
@@ -201,6 +217,7 @@ int main(void)
         STORE_TEST(a_file_of_standalone_actors_is_taken_over_only_when_asked),
         STORE_TEST(a_folder_that_may_not_be_written_can_be_read),
         FAULT_TEST(after_a_failed_sync_the_next_call_opens_anew),
+        FAULT_TEST(a_sync_that_fails_while_opening_is_remembered),
         FAULT_TEST(a_failed_sync_is_remembered_until_a_checkpoint_is_complete),
         FAULT_TEST(all_inside_a_group_learn_of_a_failed_sync),
     };
