@@ -1,0 +1,18 @@
+# Power cuts: a program of its own, since it stands in the C library's place.
+add_executable(fault_power fault/power.c fault/place.c fault/stigmer.c fault/world.c fault/world_run.c
+  fault/world_check.c fault/script.c fault/state.c fault/calls.c fault/disk.c fault/disk_names.c)
+set_target_properties(fault_power PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/fault OUTPUT_NAME power)
+target_link_libraries(fault_power PRIVATE stigstore_options writer storage PkgConfig::CMOCKA)
+# Each cut is followed by another boot.
+target_link_options(fault_power PRIVATE
+  LINKER:--wrap=clock_boot_id LINKER:--defsym=__wrap_clock_boot_id=power_boot_id)
+# The functions that are replaced must not be inline ones.
+set_source_files_properties(fault/calls.c PROPERTIES COMPILE_OPTIONS -U_FORTIFY_SOURCE)
+
+set(power_seed 20260101)
+stigstore_fault_test(fault_power COMMAND fault_power --cuts 2500 --seed ${power_seed} TIMEOUT 180)
+foreach(control synchronous-off acknowledge-early ready-early lying-sync forget-failed-sync)
+  stigstore_fault_test(fault_power_control_${control}
+    COMMAND fault_power --cuts 2500 --seed ${power_seed} --durability full --control ${control} TIMEOUT 180)
+endforeach()
