@@ -61,6 +61,7 @@ struct client {
 struct worker {
     bool open, ready, leaving, drained;
     uint32_t slot;
+    uint64_t superseded;       /* a writer of this epoch came while it was here: a lower one has lost the lock */
     struct worker_state state; /* without its spans */
     char *path;
     char *status;

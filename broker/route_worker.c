@@ -184,7 +184,11 @@ static void retire_replaced(struct route *route, const struct worker *by, int64_
 {
     for (uint32_t i = 0; i < route->limits.workers; i++) {
         struct worker *worker = &route->workers[i];
-        if (worker == by || !worker->open || !worker->ready)
+        if (worker == by || !worker->open)
+            continue;
+        if (by->state.role == ROLE_WRITER && by->state.epoch > worker->superseded)
+            worker->superseded = by->state.epoch; /* its READY may still be on its way */
+        if (!worker->ready)
             continue;
         bool same = worker->state.life == by->state.life;
         bool superseded =
@@ -212,7 +216,8 @@ void route_worker_state(struct route *route, uint32_t slot, bool ready, const st
     copy_text(&worker->status, state->status);
     if (ready) {
         worker->ready = true;
-        worker->leaving = worker->drained;
+        bool too_late = state->role == ROLE_WRITER && state->epoch < worker->superseded;
+        worker->leaving = worker->drained || too_late;
         retire_replaced(route, worker, now_ns);
     }
     choose_writer(route, now_ns);

@@ -66,6 +66,22 @@ static void a_write_goes_to_the_writer_of_the_highest_epoch(void **state)
     assert_int_equal(hello.writer_epoch, 9);
 }
 
+/* What a dead writer said last may be read after its successor was ready, and after that one's end too. */
+static void a_writer_that_says_ready_after_a_later_epoch_is_not_believed(void **state)
+{
+    (void)state;
+    route_worker_open(sim.route, WRITER, sim.now_ns);
+    sim_worker(&sim, WRITER_2, ROLE_WRITER, 3, 9);
+    struct worker_state late = {.role = ROLE_WRITER, .life = 2, .epoch = 8};
+    route_worker_state(sim.route, WRITER, true, &late, sim.now_ns);
+    sim_take(&sim);
+    sim_worker_gone(&sim, WRITER_2);
+    sim_write(&sim, 0, 1);
+    assert_false(sim_has_forwarded(&sim));
+    sim_worker(&sim, WRITER_2, ROLE_WRITER, 4, 10);
+    sim_forwarded_to(&sim, WRITER_2, 1);
+}
+
 static void reads_go_to_the_reader_with_the_least_to_do(void **state)
 {
     (void)state;
@@ -372,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_read_goes_to_a_reader_and_its_answer_back),
         TEST(a_write_goes_to_the_writer_of_the_highest_epoch),
+        TEST(a_writer_that_says_ready_after_a_later_epoch_is_not_believed),
         TEST(reads_go_to_the_reader_with_the_least_to_do),
         TEST(a_silent_reader_is_out_of_rotation_until_it_is_heard),
         TEST(a_silent_writer_is_never_given_up),
