@@ -237,6 +237,7 @@ void route_refuse(struct route *route, struct client *client, const struct refus
                  : refused->type == MESSAGE_WRITE ? ENVELOPE_WRITE
                                                   : 0,
         .first = refused->first,
+        .count = refused->type == MESSAGE_WRITE ? refused->count : 0,
         .piece = refused->pieces,
         .attempt = refused->attempt,
         .status = status,

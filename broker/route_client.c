@@ -105,7 +105,8 @@ static void refuse_request(struct route *route, struct client *client, const str
 {
     const struct envelope *envelope = &message->envelope;
     bool stream = envelope->type == MESSAGE_READ && (envelope->flags & ENVELOPE_STREAM);
-    struct refused refused = {.type = envelope->type, .stream = stream, .first = envelope->first};
+    struct refused refused = {
+        .type = envelope->type, .stream = stream, .count = envelope->count, .first = envelope->first};
     route_release(route, message->body);
     route_refuse(route, client, &refused, status);
 }

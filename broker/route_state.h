@@ -148,6 +148,7 @@ struct refused {
     bool stream;
     uint32_t pieces;  /* of the list so far */
     uint32_t attempt; /* how often it was handed out */
+    uint32_t count;   /* of its requests */
     uint64_t first;
 };
 void route_refuse(struct route *route, struct client *client, const struct refused *refused, int32_t status);

@@ -160,6 +160,7 @@ static struct refused refused_of(const struct ticket *ticket)
                             .stream = ticket->stream,
                             .pieces = ticket->pieces,
                             .attempt = ticket->attempt,
+                            .count = ticket->count,
                             .first = ticket->first};
 }
 

@@ -246,13 +246,14 @@ static bool is_too_much(struct route *route, const struct ticket *ticket, uint64
            (own > 2 * route->limits.client_reply_bytes || all > 2 * route->limits.reply_bytes);
 }
 
+/* Of several messages in flight that begin with the same number, `count` tells which of them was answered. */
 static struct envelope answer_of(const struct ticket *ticket, const struct envelope *from)
 {
     return (struct envelope){
         .type = ticket->stream ? MESSAGE_STREAM : MESSAGE_REPLY,
         .flags = (uint16_t)(ticket->type == MESSAGE_WRITE ? ENVELOPE_WRITE : 0),
         .first = ticket->first,
-        .count = from->count,
+        .count = ticket->type == MESSAGE_WRITE ? ticket->count : from->count,
         .attempt = ticket->attempt, /* above 1: an earlier worker may have done it */
         .status = from->status,
         .retry_after_ms = from->retry_after_ms,

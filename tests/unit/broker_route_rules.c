@@ -333,6 +333,22 @@ static void what_is_no_request_is_refused_or_counted(void **state)
     assert_int_equal(sim.bodies, 0);
 }
 
+static void a_refused_write_says_how_many_it_had(void **state)
+{
+    (void)state;
+    struct route_message message = sim_message(&sim, MESSAGE_WRITE, 5);
+    message.envelope.count = 3;
+    sim_send(&sim, 0, message, 100);
+    sim_pass(&sim, 6000);
+    struct action refused = sim_answer(&sim);
+    assert_int_not_equal(refused.envelope.status, STATUS_OK);
+    assert_int_equal(refused.envelope.count, 3);
+    sim_send(&sim, 0, message, 100);
+    refused = sim_answer(&sim);
+    assert_int_equal(refused.envelope.status, STATUS_UNAVAILABLE);
+    assert_int_equal(refused.envelope.count, 3);
+}
+
 static void a_drain_answers_what_is_in_flight_and_ends_readers_first(void **state)
 {
     (void)state;
@@ -402,6 +418,7 @@ int main(void)
         TEST(reads_wait_a_second_for_a_reader),
         TEST(a_client_that_goes_is_forgotten),
         TEST(what_is_no_request_is_refused_or_counted),
+        TEST(a_refused_write_says_how_many_it_had),
         TEST(a_drain_answers_what_is_in_flight_and_ends_readers_first),
         TEST(hello_goes_to_all_when_the_writer_changes),
     };

@@ -191,6 +191,33 @@ static void no_deadline_is_an_hour_on_the_wire_and_renewed(void **state)
     assert_int_equal(f->users[0].ends, 0);
 }
 
+/* A longer copy is still with the writer when the broker refuses a shorter one that begins with the same number. */
+static void a_refusal_is_of_the_copy_that_it_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct envelope refusal = {
+        .type = MESSAGE_REPLY, .flags = ENVELOPE_WRITE, .first = 2, .count = 1, .status = STATUS_OVERLOADED};
+    struct user *second, *third;
+
+    submit(f);
+    send_batch(f);
+    struct remote_batch alone = f->batch;
+    second = submit(f);
+    third = submit(f);
+    assert_int_equal(send_batch(f), 2);
+    refuse_batch(f, &alone, STATUS_OVERLOADED, 1); /* so all is sent once more, one by one */
+    f->now_ns += NS_PER_S;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(remote_session_gather(f->session, f->now_ns, 1, 64 * KIB, f->requests, &f->batch), 1);
+        remote_session_sent(f->session, &f->batch, 100);
+    }
+    remote_session_reply(f->session, &refusal, NULL, 0, f->now_ns);
+    refusal.first = 3;
+    remote_session_reply(f->session, &refusal, NULL, 0, f->now_ns);
+    assert_false(remote_session_abandon(f->session, &third->call));
+    assert_false(remote_session_abandon(f->session, &second->call));
+}
+
 static void a_new_connection_sends_all_unsettled_again_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -464,6 +491,7 @@ int main(void)
         TEST(nothing_is_sent_while_no_writer_is_ready),
         TEST(deadlines_within_a_factor_of_two_share_a_batch),
         TEST(no_deadline_is_an_hour_on_the_wire_and_renewed),
+        TEST(a_refusal_is_of_the_copy_that_it_counts),
         TEST(a_new_connection_sends_all_unsettled_again_in_order),
         TEST(a_refused_message_goes_again_after_the_time_it_names),
         TEST(out_of_order_goes_back_once),
