@@ -1,0 +1,24 @@
+/*
+ * faulty_supervisor.c - a supervisor that does not keep the database which it serves, linked from the real one's objects.
+ *
+ * With $STIGSTORE_FAULT no-owner it lets the owner's lock go as soon as its name stands there: between a writer's death
+ * and the next one nobody holds a lock.
+ */
+#include "storage/lock.h"
+#include "tests/fault/wrap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int faulty_describe(struct lock *lock, const struct lock_holder *holder, struct failure *failure)
+    INSTEAD_OF(lock_describe);
+int real_describe(struct lock *lock, const struct lock_holder *holder, struct failure *failure) REAL(lock_describe);
+
+int faulty_describe(struct lock *lock, const struct lock_holder *holder, struct failure *failure)
+{
+    const char *fault = getenv("STIGSTORE_FAULT");
+    int status = real_describe(lock, holder, failure);
+    if (fault && strcmp(fault, "no-owner") == 0)
+        lock_release(lock, LOCK_OWNER);
+    return status;
+}
