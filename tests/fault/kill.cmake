@@ -33,9 +33,12 @@ fault_program(fault_writer stigstore-writer
 fault_program(fault_supervisor stigstore_cli
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_supervisor.c
   INSTEAD_OF lock_describe)
+fault_program(fault_reader stigstore-reader
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_snapshot.c
+  INSTEAD_OF snapshot_begin)
 add_custom_command(TARGET fault_writer POST_BUILD
-  COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_FILE:stigstore-broker> $<TARGET_FILE:stigstore-reader> ${faulty})
-add_dependencies(fault_writer stigstore-broker stigstore-reader)
+  COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_FILE:stigstore-broker> ${faulty})
+add_dependencies(fault_writer stigstore-broker)
 
 foreach(control early-reply:lost no-sessions:twice out-of-order:order lost-reply:unanswered no-owner:intruder)
   string(REPLACE ":" ";" control ${control})
