@@ -32,6 +32,8 @@ enum {
     FAULTY_DEADLINE_MS = 8000,
     MOMENT_MS = 120,
     AGAIN_MS = 40,
+    ERASE_WAIT_MS = 400,
+    STEPS_MS = 60,     /* about as long as all steps take */
     IN_A_MESSAGE = 48, /* what a client has under way at most */
 };
 
@@ -162,12 +164,30 @@ static void keep_writer_away(struct test *test)
     }
 }
 
+/* True when the ranged delete has begun and not ended. */
+static bool wait_for_delete(struct test *test)
+{
+    for (unsigned i = 0; i < ERASE_WAIT_MS && !rig_is_erasing(&test->rig); i++)
+        poll(NULL, 0, 1);
+    return rig_is_erasing(&test->rig);
+}
+
+static void look(struct test *test)
+{
+    struct judged_figures figures = {0};
+    rig_judge(&test->rig, NULL, &figures);
+    test->figures.midway += figures.midway;
+}
+
 static void run_cycle(struct test *test, unsigned cycle)
 {
     uint64_t progress[RIG_CLIENTS];
-    enum victim victim = test->fault ? victim_of_fault(test) : draw_victim(test);
-    wait_a_moment(test, MOMENT_MS);
+    bool is_between_steps = !test->fault && dice_roll(&test->dice, 3) == 0 && wait_for_delete(test);
+    enum victim victim = is_between_steps ? WRITER : test->fault ? victim_of_fault(test) : draw_victim(test);
+    wait_a_moment(test, is_between_steps ? STEPS_MS : MOMENT_MS);
     kill_victim(test, victim);
+    if (is_between_steps)
+        look(test);
     if (is_fault(test, "no-owner"))
         keep_writer_away(test);
     if (!test->fault && dice_roll(&test->dice, 3) == 0) { /* into the restart */
@@ -176,9 +196,7 @@ static void run_cycle(struct test *test, unsigned cycle)
     }
     rig_read_progress(&test->rig, progress);
     rig_wait_for_progress(&test->rig, progress, 4);
-    struct judged_figures figures = {0};
-    rig_judge(&test->rig, NULL, &figures);
-    test->figures.midway += figures.midway;
+    look(test);
     if (!test->fault) {
         rig_verify(&test->rig, NULL, false);
         rig_erase_again(&test->rig);

@@ -3,6 +3,7 @@
  */
 #include "tests/fault/rig.h"
 
+#include "tests/fault/deeds.h"
 #include "tests/support/cmocka_all.h"
 #include "tests/support/folder.h"
 #include "tests/support/process.h"
@@ -122,7 +123,13 @@ void rig_erase_again(struct rig *rig)
         return;
     if (code > 0)
         complain(rig->complaints, COMPLAINT_SERVICE, "the one that erases ended with %d", code);
+    rig->erase_from = atomic_load(&rig->progress[RIG_CLIENTS]);
     rig_start_client(rig, RIG_CLIENTS);
+}
+
+bool rig_is_erasing(const struct rig *rig)
+{
+    return atomic_load(&rig->progress[RIG_CLIENTS]) - rig->erase_from == DEED_CHUNKS;
 }
 
 void rig_stop_clients(struct rig *rig)

@@ -39,7 +39,8 @@ struct rig {
         int64_t from_ns, to_ns; /* to_ns 0: it lives */
     } lives[RIG_LIVES_MOST];
     size_t life_count;
-    unsigned deaths; /* of writers */
+    unsigned deaths;     /* of writers */
+    uint64_t erase_from; /* the progress that the one that erases began with */
     struct complaints *complaints;
 };
 
@@ -56,6 +57,8 @@ void rig_kill_client(struct rig *rig, unsigned index);
 void rig_start_client(struct rig *rig, unsigned index); /* under a new handle, the old one's successor */
 /* Starts the one that erases again when it has ended. */
 void rig_erase_again(struct rig *rig);
+/* Its delete is under way: what it filled has been acknowledged, the delete has not. */
+bool rig_is_erasing(const struct rig *rig);
 /* SIGTERM, waits: all they had under way has its result. */
 void rig_stop_clients(struct rig *rig);
 void rig_stop_intruders(struct rig *rig);
