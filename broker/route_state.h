@@ -61,6 +61,7 @@ struct client {
 struct worker {
     bool open, ready, leaving, drained;
     uint32_t slot;
+    uint64_t serial;           /* of connections */
     uint64_t superseded;       /* a writer of this epoch came while it was here: a lower one has lost the lock */
     struct worker_state state; /* without its spans */
     char *path;
@@ -99,6 +100,7 @@ struct route {
     struct client *clients;
     struct worker *workers;
     uint32_t open_clients, open_workers;
+    uint64_t worker_serial;
 
     struct ticket *tickets;
     struct link free_tickets;

@@ -17,7 +17,7 @@ void route_worker_open(struct route *route, uint32_t slot, int64_t now_ns)
 {
     assert(slot < route->limits.workers && !route->workers[slot].open);
     struct worker *worker = &route->workers[slot];
-    *worker = (struct worker){.open = true, .slot = slot, .heard_ns = now_ns};
+    *worker = (struct worker){.open = true, .slot = slot, .serial = ++route->worker_serial, .heard_ns = now_ns};
     list_init(&worker->tickets);
     route->open_workers++;
 }
@@ -198,6 +198,19 @@ static void retire_replaced(struct route *route, const struct worker *by, int64_
     }
 }
 
+/* Its READY lay behind what came since: a later writer, or this same worker by a newer connection. */
+static bool is_too_late(const struct route *route, const struct worker *worker)
+{
+    if (worker->state.role == ROLE_WRITER && worker->state.epoch < worker->superseded)
+        return true;
+    for (uint32_t i = 0; i < route->limits.workers; i++) {
+        const struct worker *other = &route->workers[i];
+        if (other->open && other->ready && other->state.life == worker->state.life && other->serial > worker->serial)
+            return true;
+    }
+    return false;
+}
+
 void route_worker_state(struct route *route, uint32_t slot, bool ready, const struct worker_state *state,
                         int64_t now_ns)
 {
@@ -215,10 +228,11 @@ void route_worker_state(struct route *route, uint32_t slot, bool ready, const st
     copy_text(&worker->path, state->path);
     copy_text(&worker->status, state->status);
     if (ready) {
+        bool too_late = is_too_late(route, worker);
         worker->ready = true;
-        bool too_late = state->role == ROLE_WRITER && state->epoch < worker->superseded;
         worker->leaving = worker->drained || too_late;
-        retire_replaced(route, worker, now_ns);
+        if (!too_late)
+            retire_replaced(route, worker, now_ns);
     }
     choose_writer(route, now_ns);
     queue_dispatch(route, LANE_READ, now_ns);

@@ -231,6 +231,22 @@ static void a_worker_that_is_back_with_the_same_life_leaves_its_old_connection(v
     sim_forwarded_to(&sim, READER_B, 1);
 }
 
+/* Else it would be taken for gone by both, and never be given anything again. */
+static void what_an_old_connection_said_last_does_not_end_the_newer_one(void **state)
+{
+    (void)state;
+    route_worker_open(sim.route, READER_A, sim.now_ns);
+    sim_worker(&sim, READER_B, ROLE_READER, 1, 1);
+    struct worker_state late = {.role = ROLE_READER, .life = 1, .epoch = 1};
+    route_worker_state(sim.route, READER_A, true, &late, sim.now_ns);
+    sim_take(&sim);
+    sim_read(&sim, 0, 1);
+    sim_forwarded_to(&sim, READER_B, 1);
+    sim_worker_gone(&sim, READER_A);
+    sim_read(&sim, 0, 2);
+    sim_forwarded_to(&sim, READER_B, 2);
+}
+
 static void what_expires_waiting_is_answered_and_not_forwarded(void **state)
 {
     (void)state;
@@ -413,6 +429,7 @@ int main(void)
         TEST(a_goodbye_is_no_death),
         TEST(answers_that_come_late_are_dropped),
         TEST(a_worker_that_is_back_with_the_same_life_leaves_its_old_connection),
+        TEST(what_an_old_connection_said_last_does_not_end_the_newer_one),
         TEST(what_expires_waiting_is_answered_and_not_forwarded),
         TEST(a_writer_may_be_away_for_a_second),
         TEST(reads_wait_a_second_for_a_reader),
