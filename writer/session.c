@@ -39,6 +39,7 @@ void session_raise_floor(struct session *session, uint64_t floor)
     session->staged.next = floor;
     session->staged_first = floor;
     outcomes_drop_back(&session->outcomes, session->staged_count);
+    session->passed |= session->staged_count > 0;
     session->staged_count = 0;
     if (session->staged.step.active)
         set_step(session, (struct session_step){0});
@@ -165,8 +166,8 @@ void session_close(struct session *session)
 
 bool session_is_changed(const struct session *session)
 {
-    return session->touched &&
-           (session->staged_count || session->step_changed || session->staged.closed != session->now.closed);
+    return session->touched && (session->staged_count || session->passed || session->step_changed ||
+                                session->staged.closed != session->now.closed);
 }
 
 bool session_has_staged(const struct session_table *table)
@@ -187,7 +188,7 @@ static void unstage(struct session_table *table, struct session *session)
     if (session->step_changed)
         free(session->staged.step.last);
     session->staged.step.last = NULL;
-    session->touched = session->step_changed = false;
+    session->touched = session->step_changed = session->passed = false;
     if (session->fresh)
         session_remove(table, session);
 }
@@ -300,7 +301,7 @@ static void commit_one(struct session_table *table, struct session *session)
     if (closes)
         session_order_append(table, SESSION_CLOSED, session);
     session->staged_count = 0;
-    session->touched = session->fresh = session->step_changed = false;
+    session->touched = session->fresh = session->step_changed = session->passed = false;
 }
 
 void session_commit(struct session_table *table)

@@ -50,6 +50,7 @@ struct session {
     bool touched;      /* by the present group */
     bool fresh;        /* made by the present group */
     bool step_changed; /* staged.step is its own */
+    bool passed;       /* the floor rose past what the present group settled: that it is settled must be kept */
     bool leaving;      /* goes when the present group commits */
 
     /* What the log knows: its name there, the row that holds all of it, and how far later rows have told. */

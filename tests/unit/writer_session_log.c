@@ -129,6 +129,34 @@ static const struct session_outcome samples[] = {
 };
 enum { SAMPLES = sizeof samples / sizeof *samples };
 
+/* Number 2 is applied, and in the same group the floor rises past it and past one that never came. */
+static void test_what_the_floor_passed_in_its_own_group_stays_settled(void **state)
+{
+    struct fixture *f = *state;
+
+    settle(decide(f, 1, 1, 1, NOW), samples[0]);
+    commit(f, NOW);
+    settle(decide(f, 1, 1, 2, NOW), samples[1]);
+    assert_int_equal(decide(f, 1, 4, 5, NOW).status, STATUS_OUT_OF_ORDER);
+    assert_true(commit(f, NOW) > 0);
+    assert_true(restart(f, boot, 0, NOW));
+    assert_int_equal(decide(f, 1, 1, 2, NOW).status, STATUS_BELOW_FLOOR);
+    settle(decide(f, 1, 4, 4, NOW), samples[2]);
+}
+
+static void test_a_new_session_stays_although_its_floor_passed_all_it_settled(void **state)
+{
+    struct fixture *f = *state;
+
+    settle(decide(f, 1, 1, 1, NOW), samples[0]);
+    assert_int_equal(decide(f, 1, 3, 4, NOW).status, STATUS_OUT_OF_ORDER);
+    assert_true(commit(f, NOW) > 0);
+    assert_int_equal(decide(f, 1, 1, 1, NOW).status, STATUS_BELOW_FLOOR);
+    session_abort(f->table);
+    assert_true(restart(f, boot, 0, NOW));
+    assert_int_equal(decide(f, 1, 1, 1, NOW).status, STATUS_BELOW_FLOOR);
+}
+
 static void test_outcomes_come_back(void **state)
 {
     struct fixture *f = *state;
@@ -319,6 +347,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(test_what_the_floor_passed_in_its_own_group_stays_settled),
+        TEST(test_a_new_session_stays_although_its_floor_passed_all_it_settled),
         TEST(test_outcomes_come_back),
         TEST(test_floor_comes_back),
         TEST(test_steps_come_back),
