@@ -179,15 +179,25 @@ static void look(struct test *test)
     test->figures.midway += figures.midway;
 }
 
+/* What a dead writer leaves between two steps, before the next one is there. */
+static void kill_between_steps(struct test *test)
+{
+    bool is_under_way = wait_for_delete(test);
+    wait_a_moment(test, STEPS_MS);
+    if (!is_under_way)
+        return;
+    kill_victim(test, WRITER);
+    look(test);
+}
+
 static void run_cycle(struct test *test, unsigned cycle)
 {
     uint64_t progress[RIG_CLIENTS];
-    bool is_between_steps = !test->fault && dice_roll(&test->dice, 3) == 0 && wait_for_delete(test);
-    enum victim victim = is_between_steps ? WRITER : test->fault ? victim_of_fault(test) : draw_victim(test);
-    wait_a_moment(test, is_between_steps ? STEPS_MS : MOMENT_MS);
+    enum victim victim = test->fault ? victim_of_fault(test) : draw_victim(test);
+    if (!test->fault && dice_roll(&test->dice, 3) == 0)
+        kill_between_steps(test);
+    wait_a_moment(test, MOMENT_MS);
     kill_victim(test, victim);
-    if (is_between_steps)
-        look(test);
     if (is_fault(test, "no-owner"))
         keep_writer_away(test);
     if (!test->fault && dice_roll(&test->dice, 3) == 0) { /* into the restart */
