@@ -283,6 +283,12 @@ static void end_in_order(struct test *test)
                  test->figures.internal - internal, rig->deaths);
 }
 
+/* A fault may show in other ways first. */
+static bool is_over(const struct test *test)
+{
+    return (test->fault ? test->complaints.of_kind[test->expected] : test->complaints.count) > 0;
+}
+
 static void run_era(struct test *test, unsigned from)
 {
     unsigned to = from + ERA_CYCLES < test->cycles ? from + ERA_CYCLES : test->cycles;
@@ -292,7 +298,7 @@ static void run_era(struct test *test, unsigned from)
                                         .is_erasing = !test->fault};
     uint64_t seed = dice_next(&test->dice);
     rig_start(&test->rig, &options, seed, &test->complaints);
-    for (unsigned cycle = from; cycle < to && !test->complaints.count; cycle++)
+    for (unsigned cycle = from; cycle < to && !is_over(test); cycle++)
         run_cycle(test, cycle);
     if (!test->fault && !test->complaints.count)
         end_in_ruins(test);
@@ -365,7 +371,7 @@ int main(int argc, char **argv)
     printf("seed %" PRIu64 ", %u cycles%s%s\n", test.seed, test.cycles, test.fault ? ", fault " : "",
            test.fault ? test.fault : "");
     fflush(stdout);
-    for (unsigned from = 0; from < test.cycles && !test.complaints.count; from += ERA_CYCLES)
+    for (unsigned from = 0; from < test.cycles && !is_over(&test); from += ERA_CYCLES)
         run_era(&test, from);
     if (test.fault)
         return report_control(&test);
