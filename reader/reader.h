@@ -16,7 +16,7 @@ struct reader_options {
     const char *path;
     bool keep_snapshots;
     uint64_t max_data_bytes;
-    uint64_t cache_bytes, mapped_bytes; /* as storage_options has them; lists take neither */
+    uint64_t cache_bytes, mapped_bytes; /* as storage_options has them; of batches, lists have little */
     uint32_t snapshot_ms;               /* 0: LIMIT_SNAPSHOT_MS */
     struct log_sink log;
 };
