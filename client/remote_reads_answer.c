@@ -133,7 +133,7 @@ bool remote_reads_reply(struct remote_reads *reads, const struct envelope *envel
     if (envelope->status != STATUS_OK) {
         count = flight->count;
         for (size_t i = 0; i < count; i++)
-            all[i] = (struct reply){.status = envelope->status, .retry_after_ms = envelope->retry_after_ms};
+            all[i] = remote_reply_of_whole(envelope);
         replies = all;
     } else if (flight->stream && count && envelope->piece != flight->pieces) {
         count = 0; /* a piece is missing: corrupt */

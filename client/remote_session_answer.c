@@ -261,7 +261,7 @@ static void count_answered(struct remote_session *session, const struct flight *
 enum remote_news remote_session_reply(struct remote_session *session, const struct envelope *envelope,
                                       const struct reply *replies, size_t count, int64_t now_ns)
 {
-    struct reply all = {.status = envelope->status, .retry_after_ms = envelope->retry_after_ms};
+    struct reply all = remote_reply_of_whole(envelope);
     enum remote_news news = REMOTE_NEWS_NONE;
     struct flight flight;
     bool whole = envelope->status != STATUS_OK;

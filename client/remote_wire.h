@@ -4,6 +4,7 @@
 #ifndef CLIENT_REMOTE_WIRE_H
 #define CLIENT_REMOTE_WIRE_H
 #include "proto/clock.h"
+#include "proto/envelope.h"
 #include "proto/limits.h"
 #include "proto/request.h"
 
@@ -58,6 +59,16 @@ static inline bool remote_is_passing(int status)
 {
     return status == STATUS_OVERLOADED || status == STATUS_UNAVAILABLE || status == STATUS_DEADLINE_EXCEEDED ||
            status == STATUS_INTERNAL;
+}
+
+/* What a message that was answered as a whole says of each of its requests. */
+static inline struct reply remote_reply_of_whole(const struct envelope *envelope)
+{
+    struct reply reply = {.status = envelope->status, .retry_after_ms = envelope->retry_after_ms};
+
+    if (envelope->status == STATUS_INTERNAL) /* the broker alone says so */
+        reply.message = span_text("it was alone on two workers that died");
+    return reply;
 }
 
 /* Statuses that the library itself tries again, until the call's deadline. */

@@ -54,10 +54,10 @@ static void note_submit(struct client *client, const struct deed_name *name, uin
     journal_note(&client->journal, record);
 }
 
-/* What a request gets that was alone on two workers which died. */
-static bool died_with_its_workers(int status)
+/* What a request gets that was alone on two workers which died; the rig counts how many may be. */
+static bool died_with_its_workers(int status, const char *message)
 {
-    return status == STIGSTORE_INTERNAL;
+    return status == STIGSTORE_INTERNAL && strstr(message, "alone on two workers that died");
 }
 
 /* What a patient call may end with; a given-up one may end with more. */
@@ -69,7 +69,7 @@ static void judge_status(struct client *client, const struct deed_name *name, ui
         return;
     bool is_late =
         status == STIGSTORE_DEADLINE_EXCEEDED || status == STIGSTORE_UNAVAILABLE || status == STIGSTORE_OVERLOADED;
-    if ((is_late && !is_patient) || died_with_its_workers(status)) /* the rig counts how many may be */
+    if ((is_late && !is_patient) || died_with_its_workers(status, result->message))
         return;
     journal_complain(&client->journal, is_late ? COMPLAINT_UNANSWERED : COMPLAINT_STATUS, number, "deed %d: %s, %s",
                      (int)name->deed, stigstore_status_name(status), result->message);
@@ -139,13 +139,22 @@ static void retry_keyed(struct client *client)
 
 /* ---- one call at a time ---- */
 
+/* Whether a read ended with its readers. */
+static bool died_with_its_readers(struct client *client, const stigstore_result *result)
+{
+    bool died = died_with_its_workers(result->status, result->message);
+    if (died)
+        journal_note(&client->journal, (struct journal_record){.event = EVENT_READ_DIED});
+    return died;
+}
+
 static void count_up(struct client *client, stigstore_result **result)
 {
     struct deed_name name = {.deed = DEED_COUNT_UP, .slot = dice_roll(&client->dice, DEED_COUNTERS), .value = 1};
     char id[40], text[32] = "";
     deed_counter_id(name.slot, id);
     int status = stigstore_get_resource(client->store, stigstore_text("counter"), stigstore_text(id), result);
-    if (status != STIGSTORE_OK && status != STIGSTORE_NOT_FOUND && !died_with_its_workers(status))
+    if (status != STIGSTORE_OK && status != STIGSTORE_NOT_FOUND && !died_with_its_readers(client, *result))
         journal_complain(&client->journal, COMPLAINT_STATUS, 0, "get: %s", stigstore_status_name(status));
     if (status == STIGSTORE_OK) {
         const stigstore_item *item = &(*result)->items[0];
@@ -171,7 +180,7 @@ static void put_and_read(struct client *client, stigstore_result **result)
     bool is_it = status == STIGSTORE_OK && (*result)->items[0].revision == revision &&
                  deed_read((*result)->items[0].data.data, (*result)->items[0].data.size, &handle, &number) &&
                  number == name.number;
-    if (!is_it && !died_with_its_workers(status))
+    if (!is_it && !died_with_its_readers(client, *result))
         journal_complain(&client->journal, COMPLAINT_STALE, name.number, "read %s: %s, number %" PRIu64, id,
                          stigstore_status_name(status), number);
 }

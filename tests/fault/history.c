@@ -147,6 +147,9 @@ static void take_record(struct history *history, struct handle_history *of_handl
         complain(complaints, record->complaint, "handle %" PRIu64 ", number %" PRIu64 ": %s", record->handle,
                  record->number, record->text);
         return;
+    case EVENT_READ_DIED:
+        history->reads_died++;
+        return;
     default:
         take_inside(history, record);
     }

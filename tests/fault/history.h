@@ -37,6 +37,7 @@ struct history {
     size_t count;
     struct inside *insides;
     size_t inside_count;
+    uint64_t reads_died; /* with two readers each */
 };
 
 struct complaints {

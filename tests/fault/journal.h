@@ -30,6 +30,7 @@ enum journal_event {
     EVENT_SUBMIT = 1,
     EVENT_RESULT,
     EVENT_COMPLAINT, /* something that must not happen, seen by the process itself */
+    EVENT_READ_DIED, /* a read was alone on two readers that died */
     EVENT_INSIDE,    /* it has the database for itself since now ... */
     EVENT_OUTSIDE,   /* ... and until now */
 };

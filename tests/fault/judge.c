@@ -94,7 +94,7 @@ static void judge_acknowledged(struct judge *judge, struct judged_figures *figur
             if (is_lost)
                 complain(judge->complaints, COMPLAINT_LOST, "%" PRIu64 "/%zu, acknowledged with revision %" PRIu64,
                          of_handle->handle, i + 1, mutation->revision);
-            figures->internal += mutation->has_result && mutation->status == STIGSTORE_INTERNAL;
+            figures->writes_died += mutation->has_result && mutation->status == STIGSTORE_INTERNAL;
             figures->sure += mutation->is_sure;
             figures->retried += mutation->is_retried;
             figures->unknown_found += mutation->rows && mutation_is_open(mutation);
@@ -318,6 +318,7 @@ void judge_file(const char *database, const char *folder, struct history *histor
     judge_order(&judge);
     judge_revisions(&judge);
     figures->insides += history->inside_count;
+    figures->reads_died += history->reads_died;
     free(judge.claims);
     look_free(&look);
 }

@@ -6,7 +6,8 @@
 #include "tests/fault/history.h"
 
 struct judged_figures { /* for the report */
-    uint64_t sure, unknown_found, retried, insides, midway, internal;
+    uint64_t sure, unknown_found, retried, insides, midway;
+    uint64_t writes_died, reads_died; /* alone on two workers that died */
 };
 
 /*

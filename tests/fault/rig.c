@@ -63,8 +63,10 @@ static void end_life(struct rig *rig)
 
 void rig_kill_service(struct rig *rig)
 {
+    pid_t pids[RIG_ACTORS_MOST];
     end_life(rig);
-    rig->deaths++;
+    rig->writer_deaths++;
+    rig->reader_deaths += (unsigned)process_children(rig->service.pid, "stigstore-reader", pids, RIG_ACTORS_MOST);
     kill(rig->service.pid, SIGKILL);
     process_join(rig->service.pid);
     rig->service.pid = 0;
@@ -76,7 +78,10 @@ bool rig_kill_actor(struct rig *rig, const char *program)
     size_t count = process_children(rig->service.pid, program, pids, RIG_ACTORS_MOST);
     for (size_t i = 0; i < count && i < RIG_ACTORS_MOST; i++)
         kill(pids[i], SIGKILL);
-    rig->deaths += strcmp(program, "stigstore-writer") == 0;
+    if (strcmp(program, "stigstore-writer") == 0)
+        rig->writer_deaths++; /* also when it was just being restarted: it ends early then */
+    else if (strcmp(program, "stigstore-reader") == 0)
+        rig->reader_deaths += (unsigned)count;
     return count > 0;
 }
 

@@ -39,7 +39,7 @@ struct rig {
         int64_t from_ns, to_ns; /* to_ns 0: it lives */
     } lives[RIG_LIVES_MOST];
     size_t life_count;
-    unsigned deaths;     /* of writers */
+    unsigned writer_deaths, reader_deaths;
     uint64_t erase_from; /* the progress that the one that erases began with */
     struct complaints *complaints;
 };
