@@ -7,6 +7,7 @@
 #include "actor/worker.h"
 #include "actor/actor.h"
 #include "actor/send_queue.h"
+#include "actor/socket_wait.h"
 #include "proto/clock.h"
 #include "proto/limits.h"
 
@@ -31,6 +32,7 @@ struct worker {
     struct hello hello;
     uint64_t connection;
     bool welcomed, drained;
+    bool socket_empty, monitor_empty; /* read to the end, and nothing sent since (socket_wait.h) */
 
     void *state_bytes;
     size_t state_size;
@@ -140,6 +142,14 @@ void worker_free(struct worker **worker)
 
 /* ---- outgoing ---- */
 
+static void flush(struct worker *worker)
+{
+    if (!worker->queue.head)
+        return;
+    worker->socket_empty = false;
+    send_queue_flush(&worker->queue, worker->socket);
+}
+
 /* Takes `body` over. */
 static void enqueue(struct worker *worker, const struct envelope *envelope, void *body, size_t size)
 {
@@ -149,7 +159,7 @@ static void enqueue(struct worker *worker, const struct envelope *envelope, void
     }
     if (!send_queue_add(&worker->queue, envelope, body, size))
         must_have(NULL);
-    send_queue_flush(&worker->queue, worker->socket);
+    flush(worker);
 }
 
 static void *copy_bytes(const void *bytes, size_t size)
@@ -384,7 +394,8 @@ static int take_arrived(struct worker *worker, struct worker_message *message)
         zmq_msg_close(&body);
         if (received == RECEIVED_JUNK)
             worker->bad_messages++;
-        if (meaning >= 0 || received == RECEIVED_NOTHING)
+        worker->socket_empty = received == RECEIVED_NOTHING;
+        if (meaning >= 0 || worker->socket_empty)
             return meaning;
     }
 }
@@ -401,6 +412,7 @@ static void notice_disconnection(struct worker *worker)
             send_queue_clear(&worker->queue);
         }
     }
+    worker->monitor_empty = true;
 }
 
 /* Blocks until there may be something to do; true when the descriptor is readable. */
@@ -410,13 +422,17 @@ static bool wait_for_more(struct worker *worker, int64_t until_ns, int extra_fd)
     if (beats && worker->heartbeat_ns < until_ns)
         until_ns = worker->heartbeat_ns;
     long timeout_ms = until_ns == INT64_MAX ? -1 : clock_ms_until(until_ns, INT_MAX);
-    zmq_pollitem_t items[3] = {
-        {.socket = worker->socket, .events = (short)(ZMQ_POLLIN | (worker->queue.head ? ZMQ_POLLOUT : 0))},
-        {.socket = worker->monitor, .events = ZMQ_POLLIN},
-        {.fd = extra_fd, .events = ZMQ_POLLIN},
+    struct socket_wait items[] = {
+        socket_wait_of(worker->socket, &worker->socket_empty),
+        socket_wait_of(worker->monitor, &worker->monitor_empty),
+        {.fd = extra_fd},
     };
-    int ready = zmq_poll(items, extra_fd >= 0 ? 3 : 2, timeout_ms);
-    return ready > 0 && extra_fd >= 0 && items[2].revents;
+    if (worker->queue.head) { /* the last read may have taken the news in that there is room again */
+        items[0].events |= ZMQ_POLLOUT;
+        items[0].drained = NULL;
+    }
+    socket_wait(items, sizeof items / sizeof *items, (int)timeout_ms);
+    return items[2].ready;
 }
 
 int worker_next(struct worker *worker, int64_t until_ns, int extra_fd, struct worker_message *message)
@@ -424,7 +440,7 @@ int worker_next(struct worker *worker, int64_t until_ns, int extra_fd, struct wo
     for (;;) {
         notice_disconnection(worker);
         bool was_slow = worker->queue.head != NULL;
-        send_queue_flush(&worker->queue, worker->socket);
+        flush(worker);
         announce(worker);
         int meaning = take_arrived(worker, message);
         if (meaning >= 0)

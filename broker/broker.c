@@ -2,6 +2,7 @@
  * broker.c - the broker's life: bind, serve, drain, end.
  */
 #include "actor/actor.h"
+#include "actor/socket_wait.h"
 #include "broker/admission.h"
 #include "broker/broker_state.h"
 #include "proto/clock.h"
@@ -176,7 +177,7 @@ static int poll_timeout_ms(const struct broker *broker, int64_t now_ns)
     return clock_ms_until(until_ns, INT_MAX);
 }
 
-static void wait_for_something(struct broker *broker, zmq_pollitem_t *items, bool more)
+static void wait_for_something(struct broker *broker, struct socket_wait *items, bool more)
 {
     int timeout_ms = 0;
     if (!more) {
@@ -184,9 +185,7 @@ static void wait_for_something(struct broker *broker, zmq_pollitem_t *items, boo
         if (route_wants_releases(broker->route) || !list_empty(&broker->slow))
             parcel_pool_arm(broker->pool);
     }
-    if (zmq_poll(items, broker->options.listen ? ITEMS_MOST : ITEMS_LOCAL, timeout_ms) < 0)
-        for (unsigned i = 0; i < ITEMS_MOST; i++)
-            items[i].revents = 0;
+    socket_wait(items, broker->options.listen ? ITEMS_MOST : ITEMS_LOCAL, timeout_ms);
 }
 
 static void take_signal(struct broker *broker)
@@ -204,36 +203,36 @@ static void take_signal(struct broker *broker)
 }
 
 /* Keys before messages: a key that was taken back counts at once. */
-static bool take_from_far(struct broker *broker, const zmq_pollitem_t *items)
+static bool take_from_far(struct broker *broker, const struct socket_wait *items)
 {
     bool more = false;
-    if (items[ITEM_KEYS].revents)
+    if (items[ITEM_KEYS].ready)
         keys_refresh(broker->remote.keys);
-    if (items[ITEM_ZAP].revents)
+    if (items[ITEM_ZAP].ready)
         remote_answer(&broker->remote);
-    if (items[ITEM_FAR].revents)
+    if (items[ITEM_FAR].ready)
         more = broker_receive_clients(broker, &broker->far);
-    if (items[ITEM_FAR_EVENTS].revents)
+    if (items[ITEM_FAR_EVENTS].ready)
         broker_take_events(broker, &broker->far);
     return more;
 }
 
-static bool take_what_came(struct broker *broker, const zmq_pollitem_t *items)
+static bool take_what_came(struct broker *broker, const struct socket_wait *items)
 {
     bool more = false;
-    if (items[ITEM_RETURNS].revents) {
+    if (items[ITEM_RETURNS].ready) {
         parcel_pool_clear(broker->pool);
         broker_retry_slow(broker);
     }
-    if (items[ITEM_SIGNAL].revents)
+    if (items[ITEM_SIGNAL].ready)
         take_signal(broker);
-    if (items[ITEM_WORKERS].revents)
+    if (items[ITEM_WORKERS].ready)
         more |= broker_receive_workers(broker);
-    if (items[ITEM_CLIENTS].revents)
+    if (items[ITEM_CLIENTS].ready)
         more |= broker_receive_clients(broker, &broker->local);
-    if (items[ITEM_WORKER_EVENTS].revents)
+    if (items[ITEM_WORKER_EVENTS].ready)
         broker_take_events(broker, &broker->workers);
-    if (items[ITEM_CLIENT_EVENTS].revents)
+    if (items[ITEM_CLIENT_EVENTS].ready)
         broker_take_events(broker, &broker->local);
     if (broker->options.listen)
         more |= take_from_far(broker, items);
@@ -256,27 +255,24 @@ static void take_time(struct broker *broker)
     }
 }
 
-static void fill_items(struct broker *broker, zmq_pollitem_t items[ITEMS_MOST])
+static void fill_items(struct broker *broker, struct socket_wait items[ITEMS_MOST])
 {
-    void *const sockets[ITEMS_MOST] = {
-        [ITEM_WORKERS] = broker->workers.socket,
-        [ITEM_CLIENTS] = broker->local.socket,
-        [ITEM_WORKER_EVENTS] = broker->workers.monitor,
-        [ITEM_CLIENT_EVENTS] = broker->local.monitor,
-        [ITEM_FAR] = broker->far.socket,
-        [ITEM_FAR_EVENTS] = broker->far.monitor,
-        [ITEM_ZAP] = broker->remote.zap,
-    };
-    for (unsigned i = 0; i < ITEMS_MOST; i++)
-        items[i] = (zmq_pollitem_t){.socket = sockets[i], .fd = -1, .events = ZMQ_POLLIN};
-    items[ITEM_SIGNAL].fd = broker->options.signal_fd;
-    items[ITEM_RETURNS].fd = parcel_pool_fd(broker->pool);
-    items[ITEM_KEYS].fd = broker->remote.keys ? keys_fd(broker->remote.keys) : -1;
+    struct door *workers = &broker->workers, *local = &broker->local, *far = &broker->far;
+    items[ITEM_WORKERS] = socket_wait_of(workers->socket, &workers->socket_drained);
+    items[ITEM_CLIENTS] = socket_wait_of(local->socket, &local->socket_drained);
+    items[ITEM_WORKER_EVENTS] = socket_wait_of(workers->monitor, &workers->monitor_drained);
+    items[ITEM_CLIENT_EVENTS] = socket_wait_of(local->monitor, &local->monitor_drained);
+    items[ITEM_SIGNAL] = (struct socket_wait){.fd = broker->options.signal_fd};
+    items[ITEM_RETURNS] = (struct socket_wait){.fd = parcel_pool_fd(broker->pool)};
+    items[ITEM_FAR] = socket_wait_of(far->socket, &far->socket_drained);
+    items[ITEM_FAR_EVENTS] = socket_wait_of(far->monitor, &far->monitor_drained);
+    items[ITEM_ZAP] = socket_wait_of(broker->remote.zap, NULL);
+    items[ITEM_KEYS] = (struct socket_wait){.fd = broker->remote.keys ? keys_fd(broker->remote.keys) : -1};
 }
 
 void broker_run(struct broker *broker)
 {
-    zmq_pollitem_t items[ITEMS_MOST];
+    struct socket_wait items[ITEMS_MOST];
     fill_items(broker, items);
     actor_ready(&broker->options.ready_fd);
     for (bool more = false; !broker->finished;) {

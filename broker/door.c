@@ -100,7 +100,8 @@ bool door_receive(struct door *door, struct parcel_pool *pool, struct incoming *
     incoming->second = parcel;
     zmq_msg_init(&incoming->id);
     zmq_msg_init(&incoming->first);
-    if (!receive(door->socket, &incoming->id)) {
+    door->socket_drained = !receive(door->socket, &incoming->id);
+    if (door->socket_drained) {
         parcel_drop(parcel);
         incoming_close(incoming);
         return false;
@@ -142,6 +143,7 @@ static bool send_frame(void *socket, zmq_msg_t *frame, int more)
 static enum door_sent address(struct door *door, const void *id, size_t id_size)
 {
     int sent;
+    door->socket_drained = false;
     do {
         sent = zmq_send(door->socket, id, id_size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
@@ -213,11 +215,13 @@ bool door_next_event(struct door *door, struct door_event *event)
 {
     uint16_t kind = 0;
     int32_t value = -1;
+    door->monitor_drained = false;
     while (receive_event(door->monitor, &kind, &value)) {
         if (kind == ZMQ_EVENT_ACCEPTED || kind == ZMQ_EVENT_DISCONNECTED) {
             *event = (struct door_event){.opened = kind == ZMQ_EVENT_ACCEPTED, .fd = value};
             return true;
         }
     }
+    door->monitor_drained = true;
     return false;
 }

@@ -19,7 +19,8 @@ struct door_options {
 
 struct door {
     void *socket, *monitor;
-    bool remote; /* its peers are on other hosts */
+    bool socket_drained, monitor_drained; /* read until empty, and nothing sent since (socket_wait.h) */
+    bool remote;                          /* its peers are on other hosts */
 };
 
 int door_open(void *context, const char *endpoint, const struct door_options *options, struct door *door,

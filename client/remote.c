@@ -1,7 +1,7 @@
 /*
  * remote.c - the lane through the broker: one leader at a time drives a DEALER socket for all threads of a handle.
  *
- * Others queue their calls under the mutex and write the eventfd that stands in the leader's zmq_poll, only when the
+ * Others queue their calls under the mutex and write the eventfd that stands in the leader's poll, only when the
  * leader is blocked.  In a forked child nothing of libzmq is touched.
  */
 #include "client/remote_lane.h"
@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -126,24 +127,24 @@ static int64_t due_ns(const struct remote *remote)
     return remote->socket ? remote_retry_ns(remote) : remote->reopen_at_ns;
 }
 
-/* Blocks, without the mutex, until something comes. */
-static void wait_for_events(struct remote *remote, int64_t until_ns, int wake_fd, bool want_output)
+/* Blocks, without the mutex, until something comes; true: the socket may have something. As long as that was read to its
+ * end its descriptor tells of what comes; zmq_poll would ask the socket before and after it blocks. */
+static bool wait_for_events(struct remote *remote, int64_t until_ns, int wake_fd, bool want_output)
 {
-    zmq_pollitem_t items[4] = {{.fd = remote->event_fd, .events = ZMQ_POLLIN}};
+    struct pollfd items[] = {{.fd = remote->event_fd, .events = POLLIN},
+                             {.fd = remote->socket_fd, .events = POLLIN},
+                             {.fd = remote->monitor_fd, .events = POLLIN},
+                             {.fd = wake_fd, .events = POLLIN}};
+    int wanted = ZMQ_POLLIN | (want_output ? ZMQ_POLLOUT : 0);
+    bool is_ready = (want_output || !remote->drained) && remote_socket_events(remote) & wanted;
     uint64_t count;
-    int used = 1;
 
-    if (remote->socket)
-        items[used++] =
-            (zmq_pollitem_t){.socket = remote->socket, .events = (short)(ZMQ_POLLIN | (want_output ? ZMQ_POLLOUT : 0))};
-    if (remote->monitor)
-        items[used++] = (zmq_pollitem_t){.socket = remote->monitor, .events = ZMQ_POLLIN};
-    if (wake_fd >= 0)
-        items[used++] = (zmq_pollitem_t){.fd = wake_fd, .events = ZMQ_POLLIN};
-    zmq_poll(items, used, clock_ms_until(until_ns, POLL_MOST_MS));
+    if (poll(items, sizeof items / sizeof *items, is_ready ? 0 : clock_ms_until(until_ns, POLL_MOST_MS)) <= 0)
+        memset(items, 0, sizeof items);
     atomic_store(&remote->blocked, false);
-    if (items[0].revents & ZMQ_POLLIN && read(remote->event_fd, &count, sizeof count) < 0)
+    if (items[0].revents && read(remote->event_fd, &count, sizeof count) < 0)
         assert(errno == EAGAIN || errno == EINTR);
+    return is_ready || items[1].revents;
 }
 
 /* Without the mutex. */
@@ -171,7 +172,7 @@ static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
 {
     struct remote *remote = remote_of(lane);
     int64_t now_ns = clock_boot_ns(), due;
-    bool refused, want_output;
+    bool refused, want_output, has_input;
 
     assert(!remote->leading && remote->pid == getpid());
     remote->leading = true;
@@ -186,9 +187,9 @@ static void lane_lead(struct lane *lane, int64_t until_ns, int wake_fd)
     until_ns = until_ns < due ? until_ns : due;
     atomic_store(&remote->blocked, true);
     lane_unlock(lane);
-    wait_for_events(remote, until_ns, wake_fd, want_output);
+    has_input = wait_for_events(remote, until_ns, wake_fd, want_output);
     refused = remote_socket_was_refused(remote);
-    if (remote->socket)
+    if (has_input)
         receive(remote);
     pthread_mutex_lock(lane->mutex);
     if (want_output)

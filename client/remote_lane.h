@@ -6,7 +6,7 @@
  * Owns: the libzmq context and its sockets, the eventfd, session and reads.
  * Thread: the handle's mutex guards all but `socket`, `monitor` and `arena`, which are the leader's, or with the mutex
  * held anybody's while nobody leads.
- * Invariant: zmq_poll and zmq_send never overlap; nothing is sent on a connection before the broker's WELCOME.
+ * Invariant: poll and zmq_send never overlap; nothing is sent on a connection before the broker's WELCOME.
  */
 #ifndef CLIENT_REMOTE_LANE_H
 #define CLIENT_REMOTE_LANE_H
@@ -43,7 +43,8 @@ struct remote {
     void *context, *socket, *monitor;
     int event_fd, epoll_fd;
     int socket_fd, monitor_fd; /* libzmq's, as epoll_fd has them; -1: none */
-    atomic_bool blocked;       /* the leader is, or is about to be, in zmq_poll */
+    bool drained;              /* nothing is in the socket that its descriptor does not tell of */
+    atomic_bool blocked;       /* the leader is, or is about to be, in poll */
     bool leading;
     bool welcomed;
     bool idle;                /* nothing can be sent before something happens or retry_ns comes */
@@ -73,6 +74,8 @@ void remote_socket_close(struct remote *remote, int linger_ms);
 /* What the monitor says: true when the broker refused our key since it was asked last. */
 bool remote_socket_was_refused(struct remote *remote);
 bool remote_socket_has_input(struct remote *remote);
+/* ZMQ_POLLIN, ZMQ_POLLOUT; asking takes in what the descriptor would have told. */
+int remote_socket_events(struct remote *remote);
 
 /* ---- remote_send.c; mutex held ---- */
 void remote_pump(struct remote *remote, int64_t now_ns);

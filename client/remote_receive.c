@@ -6,6 +6,7 @@
 #include "proto/clock.h"
 #include "proto/limits.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <zmq.h>
 
@@ -194,6 +195,7 @@ bool remote_receive(struct remote *remote, unsigned most)
         if (two)
             take_message(remote, &head, &body);
     }
+    remote->drained = !more && errno == EAGAIN;
     zmq_msg_close(&head);
     zmq_msg_close(&body);
     zmq_msg_close(&rest);

@@ -15,10 +15,7 @@ static size_t in_flight_bytes(const struct remote *remote)
 
 static bool takes_more(struct remote *remote)
 {
-    int events = 0;
-    size_t size = sizeof events;
-
-    remote->want_output = zmq_getsockopt(remote->socket, ZMQ_EVENTS, &events, &size) != 0 || !(events & ZMQ_POLLOUT);
+    remote->want_output = !(remote_socket_events(remote) & ZMQ_POLLOUT);
     return !remote->want_output;
 }
 
@@ -27,6 +24,7 @@ static bool send_frames(struct remote *remote, struct envelope *envelope, zmq_ms
 {
     uint8_t bytes[ENVELOPE_BYTES];
 
+    remote->drained = false; /* sending may take in what has come */
     envelope->life = remote->hello.life;
     envelope_encode(envelope, bytes);
     if (zmq_send(remote->socket, bytes, sizeof bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -182,7 +183,7 @@ void remote_socket_close(struct remote *remote, int linger_ms)
     if (remote->monitor)
         zmq_close(remote->monitor);
     remote->socket = remote->monitor = NULL;
-    remote->welcomed = false;
+    remote->drained = remote->welcomed = false;
 }
 
 bool remote_socket_was_refused(struct remote *remote)
@@ -204,10 +205,22 @@ bool remote_socket_was_refused(struct remote *remote)
     return refused;
 }
 
-bool remote_socket_has_input(struct remote *remote)
+int remote_socket_events(struct remote *remote)
 {
     int events = 0;
     size_t size = sizeof events;
 
-    return remote->socket && zmq_getsockopt(remote->socket, ZMQ_EVENTS, &events, &size) == 0 && events & ZMQ_POLLIN;
+    if (!remote->socket || zmq_getsockopt(remote->socket, ZMQ_EVENTS, &events, &size) != 0)
+        return 0;
+    remote->drained = !(events & ZMQ_POLLIN);
+    return events;
+}
+
+bool remote_socket_has_input(struct remote *remote)
+{
+    struct pollfd descriptor = {.fd = remote->socket_fd, .events = POLLIN};
+
+    if (remote->drained && poll(&descriptor, 1, 0) == 0)
+        return false;
+    return remote_socket_events(remote) & ZMQ_POLLIN;
 }
