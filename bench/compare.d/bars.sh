@@ -67,8 +67,9 @@ bar_W2() {
 W3_ours() { ours put --via broker | field p50_us; }
 W3_commit() { raw_sqlite put --group 1 | field p50_us; }
 W3_echo() { echo_peer --in-flight 1 | field p50_us; }
+W3_synced() { echo_peer --in-flight 1 --synced 1 | field p50_us; }
 bar_W3() {
-  rounds W3 ours commit echo
+  rounds W3 ours commit echo synced
   judge W3 "of raw SQLite's commit and ZeroMQ's round trip" 'ours/(commit+echo)' '<=' 1.5 ours commit echo
 }
 

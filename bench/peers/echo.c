@@ -2,10 +2,14 @@
  * echo.c - ZeroMQ alone: messages of two frames to a router and back, over ipc, by processes of their own.
  *
  *     echo round    client -> ROUTER -> worker -> ROUTER -> client; with --hops 1 the ROUTER answers by itself
+ *
+ * --synced 1: the worker writes a page into a file and syncs it before it answers, which is the least that a store behind a
+ * router can do for a durable write.
  */
 #include "bench/peers/peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +19,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-enum { HEAD_BYTES = 128, WAIT_MS = 10000 };
+enum { HEAD_BYTES = 128, WAIT_MS = 10000, PAGE = 4096, FILE_PAGES = 1024 };
 
 static void *make_socket(void *context, int type, const char *endpoint, bool binds)
 {
@@ -52,10 +56,35 @@ static bool pass(void *from, void *to)
     return true;
 }
 
-static void answer_for_ever(void *socket)
+static void write_page(int file, off_t index)
+{
+    uint8_t page[PAGE];
+    memset(page, (int)index, sizeof(page));
+    if (pwrite(file, page, sizeof(page), index * PAGE) != PAGE) {
+        perror("write");
+        _exit(1);
+    }
+}
+
+static int open_pages(const char *path)
+{
+    int file = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    for (off_t i = 0; file >= 0 && i < FILE_PAGES; i++)
+        write_page(file, i);
+    if (file >= 0)
+        fsync(file); /* from now on its length does not change: the cheapest of syncs */
+    return file;
+}
+
+static void answer_for_ever(void *socket, const char *synced_path)
 {
     zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-    while (zmq_poll(&item, 1, -1) >= 0) {
+    int file = open_pages(synced_path);
+    for (off_t count = 0; zmq_poll(&item, 1, -1) >= 0; count++) {
+        if (file >= 0) {
+            write_page(file, count % FILE_PAGES);
+            fdatasync(file);
+        }
         while (pass(socket, socket)) {
         }
     }
@@ -86,7 +115,7 @@ static pid_t start(void (*body)(const char *const *endpoints), const char *const
 
 static void be_answering_router(const char *const *endpoints)
 {
-    answer_for_ever(make_socket(zmq_ctx_new(), ZMQ_ROUTER, endpoints[0], true));
+    answer_for_ever(make_socket(zmq_ctx_new(), ZMQ_ROUTER, endpoints[0], true), endpoints[2]);
 }
 
 /* The workers' side is a DEALER: with one worker it routes as well as a ROUTER, without knowing its name. */
@@ -99,7 +128,7 @@ static void be_router(const char *const *endpoints)
 
 static void be_worker(const char *const *endpoints)
 {
-    answer_for_ever(make_socket(zmq_ctx_new(), ZMQ_DEALER, endpoints[1], false));
+    answer_for_ever(make_socket(zmq_ctx_new(), ZMQ_DEALER, endpoints[1], false), endpoints[2]);
 }
 
 /* ---- the client ---- */
@@ -159,7 +188,8 @@ int main(int argc, char **argv)
             peer_fail(&peer, "no memory");
         free(path);
     }
-    const char *const names[] = {endpoints[0], endpoints[1]};
+    char *file = peer.synced ? peer_path(&peer, "pages") : NULL;
+    const char *const names[] = {endpoints[0], endpoints[1], file};
     others[0] = start(peer.hops == 1 ? be_answering_router : be_router, names);
     others[1] = peer.hops == 1 ? 0 : start(be_worker, names);
     uint8_t *body = malloc(peer.value_bytes);
@@ -182,6 +212,7 @@ int main(int argc, char **argv)
     }
     zmq_close(socket);
     zmq_ctx_term(context);
+    free(file);
     free(body);
     return 0;
 }

@@ -21,7 +21,8 @@ static void usage(const char *program, const char *modes)
 {
     fprintf(stderr,
             "usage: %s %s [--seconds S] [--keys N] [--value-bytes N] [--group N] [--in-flight N] [--hops 1|2]"
-            " [--sessions N] [--seed N] [--unsynced 0|1] [--cached 0|1] [--db FILE]\n",
+            " [--sessions N] [--seed N] [--unsynced 0|1] [--cached 0|1] [--synced 0|1]"
+            " [--db FILE]\n",
             program, modes);
     exit(2);
 }
@@ -47,6 +48,8 @@ static bool take(struct peer *peer, const char *name, const char *value)
     } else if (strcmp(name, "--unsynced") == 0) {
         peer->unsynced = number > 0;
         return true;
+    } else if (strcmp(name, "--synced") == 0) {
+        peer->synced = number > 0;
     } else if (strcmp(name, "--cached") == 0) {
         peer->cached = number > 0;
         return true;

@@ -16,6 +16,7 @@ struct peer {
     size_t value_bytes;
     uint64_t keys, seed;
     bool unsynced, cached; /* SQLite's: without syncs; with all pages in memory, in one transaction */
+    bool synced;           /* the echo's worker writes a page and syncs it before it answers */
     double seconds;
     const char *database; /* NULL: one of its own */
     char folder[64];      /* of that one, or "" */
