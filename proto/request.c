@@ -162,13 +162,29 @@ static size_t multibyte_length(const uint8_t *at, size_t left)
     return 0;
 }
 
+/* How many bytes from the start are, eight by eight, U+0020 to U+007E. */
+static size_t plain_length(const uint8_t *bytes, size_t size)
+{
+    const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+    size_t at = 0;
+
+    for (uint64_t word; at + sizeof word <= size; at += sizeof word) {
+        memcpy(&word, bytes + at, sizeof word);
+        /* A top bit for each byte that is above 0x7F, below 0x20, or 0x7F; no sum goes beyond its byte. */
+        uint64_t low = ~((word & ~tops) + ones * 0x60), del = (word & ~tops) + ones;
+        if ((word | low | del) & tops)
+            break;
+    }
+    return at;
+}
+
 /* Well-formed UTF-8 without U+0000..U+001F and U+007F. */
 bool request_text_is_valid(struct span text)
 {
     const uint8_t *bytes = text.data;
     size_t length;
 
-    for (size_t at = 0; at < text.size; at += length) {
+    for (size_t at = plain_length(bytes, text.size); at < text.size; at += length) {
         length = 1;
         if (bytes[at] < 0x20 || bytes[at] == 0x7F)
             return false;

@@ -376,6 +376,7 @@ int main(int argc, char **argv)
     struct failure failure = {0};
     struct reader_actor self = {.settings = &settings, .ready_fd = settings.ready_fd};
     self.signal_fd = actor_start("stigstore-reader", (long)settings.supervisor_pid);
+    storage_own_process();
     set_temporary_folder(settings.path);
     int code = ACTOR_EXIT_REFUSED;
     if (prepare(&self, &failure) == STATUS_OK) {

@@ -114,6 +114,12 @@ int sqlite_harden(sqlite3 *db)
     return rc;
 }
 
+/* It counts the bytes of each allocation under a lock of the process; a row that is read takes seven of them. */
+void storage_own_process(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 /* 3.7.0 to 3.51.2, save for the releases that took the correction back into older lines. */
 bool sqlite_version_is_affected(int version_number)
 {

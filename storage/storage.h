@@ -159,4 +159,6 @@ int storage_open_sqlite(const struct storage_options *options, struct storage **
 void storage_close(struct storage **storage);
 /* What an operator should know about the library that this process runs with, in one line; NULL: nothing. */
 const char *storage_sqlite_warning(void);
+/* Settings of SQLite's for the whole process, before its first use: for programs of ours alone, never in a library. */
+void storage_own_process(void);
 #endif

@@ -120,10 +120,53 @@ static int64_t take_zone_ms(struct cursor *text)
     return sign * (hours * 60 + take_digits(text, 2)) * 60000;
 }
 
-int64_t timetext_parse(struct span span)
+/* What may be added to a byte's difference from the form before its top bit is set: a digit differs from '0' by 9 at
+ * most, any other byte by nothing. */
+#define D "\x76"
+#define O "\x7F"
+
+/* Whether eight bytes are as in `form`, but for the digits; no sum goes beyond its byte unless that one is wrong. */
+static bool has_form(const char *at, const char *form, const char *allowed)
 {
-    if (span.size == 0)
+    uint64_t bytes, wanted, room;
+    memcpy(&bytes, at, sizeof bytes);
+    memcpy(&wanted, form, sizeof wanted);
+    memcpy(&room, allowed, sizeof room);
+    uint64_t difference = bytes ^ wanted;
+    return ((difference | (difference + room)) & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* Whether all of it is in the form that timetext_format writes. */
+static bool has_own_form(const char text[TIMETEXT_BYTES])
+{
+    return has_form(text, "0000-00-", D D D D O D D O) && has_form(text + 8, "00 00:00", D D O D D O D D) &&
+           has_form(text + 15, "0:00.000", D O D D O D D D);
+}
+#undef D
+#undef O
+
+static int64_t two_digits(const char *at)
+{
+    return (at[0] - '0') * 10 + (at[1] - '0');
+}
+
+static int64_t time_of(struct civil date, int64_t hours, int64_t minutes, int64_t seconds, int64_t ms)
+{
+    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > 31)
         return 0;
+    return days_of_civil(date) * MS_PER_DAY + ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms;
+}
+
+/* Nearly all times are of this form, and each row that is read has two. */
+static int64_t parse_own_form(const char *at)
+{
+    struct civil date = {two_digits(at) * 100 + two_digits(at + 2), two_digits(at + 5), two_digits(at + 8)};
+    int64_t ms = (at[20] - '0') * 100 + two_digits(at + 21);
+    return time_of(date, two_digits(at + 11), two_digits(at + 14), two_digits(at + 17), ms);
+}
+
+static int64_t parse_any_form(struct span span)
+{
     struct cursor text = {span.data, (const char *)span.data + span.size, false};
     struct civil date;
     date.year = take_digits(&text, 4);
@@ -140,7 +183,14 @@ int64_t timetext_parse(struct span span)
     int64_t seconds = take_digits(&text, 2);
     int64_t ms = take_fraction_ms(&text);
     int64_t zone_ms = take_zone_ms(&text);
-    if (text.bad || text.at != text.end || date.month < 1 || date.month > 12 || date.day < 1 || date.day > 31)
+    if (text.bad || text.at != text.end)
         return 0;
-    return days_of_civil(date) * MS_PER_DAY + ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms - zone_ms;
+    return time_of(date, hours, minutes, seconds, ms - zone_ms);
+}
+
+int64_t timetext_parse(struct span span)
+{
+    if (span.size == 0)
+        return 0;
+    return span.size == TIMETEXT_BYTES && has_own_form(span.data) ? parse_own_form(span.data) : parse_any_form(span);
 }

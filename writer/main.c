@@ -286,6 +286,7 @@ int main(int argc, char **argv)
     struct settings settings = parse(argc, argv);
     int signal_fd = actor_start("stigstore-writer", (long)settings.supervisor_pid);
 
+    storage_own_process();
     if (storage_sqlite_warning())
         actor_log(LOG_LEVEL_WARNING, "%s", storage_sqlite_warning());
     set_temporary_folder(settings.path);

@@ -64,6 +64,21 @@ static void prefixes_and_after_are_any_bytes(void **state)
     refuse(&request);
 }
 
+static void one_wrong_byte_in_a_name_is_found_wherever_it_stands(void **state)
+{
+    char name[24];
+
+    (void)state;
+    for (size_t size = 1; size <= sizeof name; size++)
+        for (size_t at = 0; at < size; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                memset(name, ' ', sizeof name);                   /* the least byte that is right */
+                memset(name + at + 1, '~', sizeof name - at - 1); /* and the last */
+                name[at] = (char)byte;
+                assert_int_equal(request_text_is_valid((struct span){name, size}), byte >= 0x20 && byte < 0x7F);
+            }
+}
+
 static void names_are_well_formed_utf8_without_controls(void **state)
 {
     static const char *const fine[] = {" ",
@@ -332,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths_have_their_bounds),
         cmocka_unit_test(prefixes_and_after_are_any_bytes),
+        cmocka_unit_test(one_wrong_byte_in_a_name_is_found_wherever_it_stands),
         cmocka_unit_test(names_are_well_formed_utf8_without_controls),
         cmocka_unit_test(a_size_without_bytes_is_refused),
         cmocka_unit_test(data_has_its_bound),

@@ -48,6 +48,26 @@ static void test_times_out_of_range_are_clamped(void **state)
     assert_string_equal(out, "0000-01-01 00:00:00.000");
 }
 
+/* Any byte in any place: only what still is a time is read as one. */
+static void test_one_wrong_byte_is_no_time(void **state)
+{
+    (void)state;
+    static const char good[] = "2024-11-10 12:34:56.789", form[] = "0000-00-00 00:00:00.000";
+    for (size_t at = 0; at < TIMETEXT_BYTES; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            char text[sizeof good];
+            memcpy(text, good, sizeof good);
+            text[at] = (char)byte;
+            bool is_digit = byte >= '0' && byte <= '9', is_form = form[at] == '0' ? is_digit : form[at] == byte;
+            bool is_other_form = (at == 10 && byte == 'T') || (at == 22 && byte == 'Z');
+            bool is_no_date = is_digit && ((at == 5 && byte > '1') || (at == 6 && byte > '2') ||
+                                           (at == 8 && (byte == '0' || byte > '3')));
+            bool is_time = timetext_parse((struct span){text, TIMETEXT_BYTES}) != 0;
+            assert_int_equal(is_time, (is_form && !is_no_date) || is_other_form);
+        }
+    }
+}
+
 static void test_what_others_write_is_read(void **state)
 {
     (void)state;
@@ -103,6 +123,7 @@ int main(void)
         cmocka_unit_test(test_times_go_there_and_back),
         cmocka_unit_test(test_every_day_of_a_cycle),
         cmocka_unit_test(test_times_out_of_range_are_clamped),
+        cmocka_unit_test(test_one_wrong_byte_is_no_time),
         cmocka_unit_test(test_what_others_write_is_read),
         cmocka_unit_test(test_a_range_holds_what_begins_with_the_prefix),
     };
