@@ -49,11 +49,12 @@ bar_W1() {
 }
 
 W2_ours() { ours put --via broker --threads 64 | field ops_per_s; }
+W2_raw() { raw_sqlite put --group 64 | field ops_per_s; }
 W2_unsynced() { raw_sqlite put --group 64 --unsynced 1 | field ops_per_s; }
 W2_redis() { redis set 64 1; }
 W2_etcd() { etcd_peer put 64; }
 bar_W2() {
-  local sides=(ours unsynced)
+  local sides=(ours raw unsynced)
   [ $has_redis = no ] || sides+=(redis)
   [ "$has_etcd $has_go" != "yes yes" ] || sides+=(etcd)
   rounds W2 "${sides[@]}"
