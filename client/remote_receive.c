@@ -130,17 +130,55 @@ static void take_grant(struct remote *remote, const struct envelope *envelope)
         remote->grant.retry_at_ns = remote_retry_at(envelope->retry_after_ms, clock_boot_ns());
 }
 
+/* Besides what callers may be told, each lane knows some statuses of the wire, which it deals with itself. */
+static bool is_known(const struct envelope *envelope, int status)
+{
+    if (status_is_public(status))
+        return true;
+    if (envelope->type != MESSAGE_REPLY)
+        return false;
+    return envelope->flags & ENVELOPE_WRITE ? status >= STATUS_OUT_OF_ORDER && status <= STATUS_OTHER_STORE
+                                            : status == STATUS_NOT_READ;
+}
+
+static bool all_known(const struct envelope *envelope, const struct reply *replies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!is_known(envelope, replies[i].status))
+            return false;
+        for (size_t k = 0; k < replies[i].item_count; k++)
+            if (!status_is_public(replies[i].items[k].status))
+                return false;
+    }
+    return true;
+}
+
+/* CORRUPT when the answer cannot be read, or no worker answers so. */
+static int decode_answer(struct remote *remote, const struct envelope *envelope, struct span body,
+                         const struct reply **replies, size_t *count)
+{
+    int status = STATUS_OK;
+
+    if (!is_known(envelope, envelope->status))
+        return STATUS_CORRUPT;
+    if (envelope->status == STATUS_OK)
+        status = body_decode_replies(body.data, body.size, remote->arena, replies, count);
+    if (status == STATUS_OK && !all_known(envelope, *replies, *count))
+        status = STATUS_CORRUPT;
+    return status;
+}
+
 /* Decodes outside the mutex, settles with it held. */
 static void take_answer(struct remote *remote, struct envelope *envelope, const void *bytes, size_t size)
 {
     bool is_write = envelope->type == MESSAGE_REPLY && envelope->flags & ENVELOPE_WRITE;
     const struct reply *replies = NULL;
     size_t count = 0;
-    int status = STATUS_OK;
+    int status = decode_answer(remote, envelope, (struct span){bytes, size}, &replies, &count);
 
     envelope->bytes = size;
-    if (envelope->status == STATUS_OK)
-        envelope->status = status = body_decode_replies(bytes, size, remote->arena, &replies, &count);
+    if (status != STATUS_OK)
+        envelope->status = status;
     if (status == STATUS_NO_MEMORY && is_write) { /* ours: the answer is lost, and is asked for again */
         envelope->status = STATUS_UNAVAILABLE;
         envelope->attempt += envelope->attempt == 0;

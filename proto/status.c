@@ -59,6 +59,11 @@ enum status_advice status_what_to_do(int status)
     return find_row(status)->advice;
 }
 
+bool status_is_public(int status)
+{
+    return status >= 0 && (size_t)status < sizeof public_rows / sizeof *public_rows && public_rows[status].name;
+}
+
 bool status_is_deterministic(int status)
 {
     switch (status) {

@@ -26,6 +26,8 @@ const char *status_name(int status);
 const char *status_text(int status);
 enum status_applied status_was_applied(int status);
 enum status_advice status_what_to_do(int status);
+/* Of those that a caller may be told: not of the wire, and not unknown. */
+bool status_is_public(int status);
 /* True for outcomes that the same request would meet again, which a session therefore records: done, or refused by
  * its condition or its content.  False for what passes (overload, full disk, deadline, no service). */
 bool status_is_deterministic(int status);

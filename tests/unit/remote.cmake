@@ -2,7 +2,7 @@
 foreach(part remote_session remote_reads remote_store)
   stigstore_test(${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c LIBRARIES client_remote)
 endforeach()
-foreach(part remote_lane remote_curve)
+foreach(part remote_lane remote_curve remote_damage)
   stigstore_test(${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c ${CMAKE_CURRENT_LIST_DIR}/remote_fixture.c
     LIBRARIES client_remote)
 endforeach()
