@@ -59,6 +59,8 @@ int endpoint_folder(const char *endpoint, const char *suffix, char *out, size_t 
     if (!path)
         return STATUS_INVALID_ARGUMENT;
     int folder_bytes = (int)(strrchr(path, '/') - path);
+    while (folder_bytes > 0 && path[folder_bytes - 1] == '/')
+        folder_bytes--;
     if (folder_bytes == 0)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "%s lies in no folder of its own", endpoint);
     return fits(snprintf(out, out_bytes, "%.*s%s", folder_bytes, path, suffix), out_bytes, endpoint, failure);

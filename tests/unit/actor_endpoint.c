@@ -87,6 +87,16 @@ static void bounds_the_path_with_the_suffix(void **state)
     assert_int_equal(endpoint_of_workers(endpoint, out, sizeof out, NULL), STATUS_INVALID_ARGUMENT);
 }
 
+static void the_root_is_no_folder_of_its_own(void **state)
+{
+    (void)state;
+    char out[128];
+    assert_int_equal(endpoint_folder("ipc:///a.sock", "/health", out, sizeof out, NULL), STATUS_INVALID_ARGUMENT);
+    assert_int_equal(endpoint_folder("ipc:////a.sock", "/health", out, sizeof out, NULL), STATUS_INVALID_ARGUMENT);
+    assert_int_equal(endpoint_folder("ipc:///run//a.sock", "/health", out, sizeof out, NULL), STATUS_OK);
+    assert_string_equal(out, "/run/health");
+}
+
 static void makes_the_folder_for_its_owner_alone(void **state)
 {
     struct place *place = *state;
@@ -160,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_the_workers_endpoint),
         cmocka_unit_test(bounds_the_path_with_the_suffix),
+        cmocka_unit_test(the_root_is_no_folder_of_its_own),
         cmocka_unit_test_setup_teardown(makes_the_folder_for_its_owner_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_shared_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_way_that_others_may_replace, setup, teardown),
