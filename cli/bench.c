@@ -74,9 +74,8 @@ static uint64_t number_of(struct argp_state *state, const char *name, const char
 
 static double real_of(struct argp_state *state, const char *name, const char *text)
 {
-    char *end = NULL;
-    double number = strtod(text, &end);
-    if (end == text || *end || !(number > 0) || !(number <= 1e9))
+    double number = 0;
+    if (!cli_real(text, 1e9, &number))
         argp_error(state, "--%s takes a number above 0, not '%s'", name, text);
     return number;
 }

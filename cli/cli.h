@@ -80,6 +80,8 @@ int cli_finish(int code);
 void cli_time(int64_t ms, char out[32]);
 /* Decimal without sign or rest; false when it is not. */
 bool cli_number(const char *text, uint64_t most, uint64_t *number);
+/* Above 0 and at most `most`; false when it is not. */
+bool cli_real(const char *text, double most, double *number);
 /* One item as a JSON object on a line of its own; the data in base64 when `with_data`. */
 bool cli_print_json(const stigstore_item *item, bool is_audit, bool with_data);
 

@@ -34,9 +34,8 @@ static const struct argp_option common_options[] = {
 
 static error_t parse_timeout(struct argp_state *state, const char *argument)
 {
-    char *end = NULL;
-    double seconds = strtod(argument, &end);
-    if (end == argument || *end || !(seconds > 0) || !(seconds <= 1e6)) {
+    double seconds = 0;
+    if (!cli_real(argument, 1e6, &seconds)) {
         argp_error(state, "--timeout takes seconds above 0, not '%s'", argument);
         return EINVAL;
     }
@@ -302,17 +301,6 @@ void cli_time(int64_t ms, char out[32])
         return;
     }
     snprintf(out, 32, "%s.%03dZ", date, (int)rest);
-}
-
-bool cli_number(const char *text, uint64_t most, uint64_t *number)
-{
-    if (*text < '0' || *text > '9')
-        return false;
-    char *end = NULL;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    *number = value;
-    return errno == 0 && *end == '\0' && value <= most;
 }
 
 static json_t *json_of_bytes(stigstore_bytes bytes)
