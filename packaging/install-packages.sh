@@ -6,7 +6,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsql
        protobuf-c-compiler protobuf-compiler libjansson-dev libmd-dev libsodium-dev"
 tests="libcmocka-dev g++ sqlite3 procps"
 sanitize="clang libclang-rt-14-dev llvm"
-fault="valgrind"
+fault="valgrind clang libclang-rt-14-dev llvm"
 bench="redis-server redis-tools etcd-server etcd-client gnuplot-nox jq procps"
 run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libsodium23 protobuf-compiler"
 
