@@ -35,7 +35,16 @@ stigstore_broken(hostile_broker stigstore-broker FOLDER hostile-broker
 stigstore_broken(hostile_supervisor stigstore_cli FOLDER hostile-supervisor
   SOURCES hostile/broken_supervisor.c INSTEAD_OF setrlimit
   BESIDE stigstore-broker stigstore-writer stigstore-reader)
+stigstore_broken(hostile_cli stigstore_cli FOLDER hostile-cli SOURCES hostile/broken_cli.c INSTEAD_OF cli_number)
+add_executable(lines hostile/lines.c)
+set_target_properties(lines PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+target_link_libraries(lines PRIVATE stigstore_options test_support)
+target_compile_definitions(lines PRIVATE STIGSTORE_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+add_dependencies(lines stigstore_cli)
 
+stigstore_fault_test(fault_lines TIMEOUT 300 COMMAND lines --runs 400)
+stigstore_fault_test(fault_lines_catches_a_crash TIMEOUT 300
+  COMMAND lines --runs 2000 --programs ${CMAKE_BINARY_DIR}/tests/hostile-cli --expect-crash)
 stigstore_fault_test(fault_hostile TIMEOUT 600 COMMAND hostile --rounds 3)
 stigstore_fault_test(fault_hostile_endless TIMEOUT 300 COMMAND hostile --endless 4)
 foreach(control stall:slow assert:ended confuse:errors)
