@@ -12,19 +12,23 @@ struct route_limits route_limits_default(uint64_t max_data_bytes)
 {
     uint64_t data = max_data_bytes ? max_data_bytes : LIMIT_DATA_BYTES;
     uint64_t message = data + MIB > LIMIT_MESSAGE_BYTES ? data + MIB : LIMIT_MESSAGE_BYTES;
-    uint64_t all = message > LIMIT_IN_FLIGHT_BYTES ? message : LIMIT_IN_FLIGHT_BYTES;
+    uint64_t all = message + LIMIT_UNCREDITED_ROOM_BYTES;
+    if (all < LIMIT_IN_FLIGHT_BYTES)
+        all = LIMIT_IN_FLIGHT_BYTES;
     return (struct route_limits){
         .max_data_bytes = data,
         .max_message_bytes = message,
         .uncredited_bytes = LIMIT_UNCREDITED_BYTES,
         .client_request_bytes = LIMIT_CLIENT_IN_FLIGHT_BYTES,
         .request_bytes = all,
+        .credited_bytes = all - LIMIT_UNCREDITED_ROOM_BYTES,
         .client_reply_bytes = LIMIT_CLIENT_IN_FLIGHT_BYTES,
-        .reply_bytes = all,
+        .reply_bytes = message > LIMIT_REPLY_BYTES ? message : LIMIT_REPLY_BYTES,
         .group_bytes = LIMIT_GROUP_BYTES,
         .group_requests = LIMIT_GROUP_REQUESTS,
-        .client_messages = 2 * LIMIT_SESSION_WINDOW,
-        .messages = 16 * LIMIT_SESSION_WINDOW,
+        .client_group_requests = LIMIT_GROUP_REQUESTS / 4,
+        .client_messages = LIMIT_CLIENT_MESSAGES,
+        .messages = LIMIT_MESSAGES,
         .clients = LIMIT_CONNECTIONS,
         .workers = 256,
     };

@@ -20,9 +20,11 @@ struct route_limits {
     uint64_t max_data_bytes, max_message_bytes;
     uint64_t uncredited_bytes;                    /* a larger body needs a grant */
     uint64_t client_request_bytes, request_bytes; /* of bodies not yet answered: a client's, all */
+    uint64_t credited_bytes;                      /* what all may come to by a grant: the rest is for small bodies */
     uint64_t client_reply_bytes, reply_bytes;     /* of answers not yet taken by the peer: a client's, all */
     uint64_t group_bytes;                         /* a worker holds one group and one message */
     uint32_t group_requests;
+    uint32_t client_group_requests;     /* that a worker holds of one client, or two messages */
     uint32_t client_messages, messages; /* unanswered, or answered but not taken */
     uint32_t clients, workers;
 };

@@ -98,7 +98,7 @@ static int admit(struct route *route, struct client *client, const struct route_
     if (client->messages + client->owed >= route->limits.client_messages ||
         route->ticket_count >= route->limits.messages)
         return STATUS_OVERLOADED;
-    return credit_admit(route, client, message->bytes);
+    return credit_admit(route, client, message->bytes, now_ns);
 }
 
 static void refuse_request(struct route *route, struct client *client, const struct route_message *message, int status)

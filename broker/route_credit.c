@@ -20,6 +20,24 @@ static bool fits_all(const struct route *route, uint64_t bytes)
     return all == 0 || all + bytes <= route->limits.request_bytes;
 }
 
+/* Small bodies, which need no grant, find room beside any number of large ones. */
+static bool may_grant(const struct route *route, uint64_t bytes)
+{
+    uint64_t all = route->request_bytes + route->granted_bytes;
+    return fits_all(route, bytes) && (all == 0 || all + bytes <= route->limits.credited_bytes);
+}
+
+/* While a large body waits for long, those who have something under way bring nothing more, and room comes. */
+static bool makes_room(const struct route *route, const struct client *client, int64_t now_ns)
+{
+    for (struct link *at = route->wanting.next; at != &route->wanting; at = at->next) {
+        const struct client *first = LIST_OF(at, struct client, wanting);
+        if (fits_client(route, first, first->want_bytes))
+            return first != client && client->request_bytes > 0 && now_ns - first->want_ns > WANTING_MS * NS_PER_MS;
+    }
+    return false;
+}
+
 static void answer(struct route *route, struct client *client, uint64_t first, uint64_t bytes, int32_t status)
 {
     struct envelope envelope = {
@@ -66,11 +84,12 @@ void credit_ask(struct route *route, struct client *client, uint64_t first, uint
     }
     client->want_first = first;
     client->want_bytes = bytes;
+    client->want_ns = now_ns;
     list_push_back(&route->wanting, &client->wanting);
     credit_pump(route, now_ns);
 }
 
-int credit_admit(struct route *route, struct client *client, uint64_t bytes)
+int credit_admit(struct route *route, struct client *client, uint64_t bytes, int64_t now_ns)
 {
     if (bytes > route->limits.max_message_bytes)
         return STATUS_TOO_LARGE;
@@ -82,7 +101,8 @@ int credit_admit(struct route *route, struct client *client, uint64_t bytes)
         drop_grant(route, client);
         return STATUS_OK;
     }
-    return fits_client(route, client, bytes) && fits_all(route, bytes) ? STATUS_OK : STATUS_OVERLOADED;
+    bool fits = fits_client(route, client, bytes) && fits_all(route, bytes) && !makes_room(route, client, now_ns);
+    return fits ? STATUS_OK : STATUS_OVERLOADED;
 }
 
 /* Grants in the order of asking; a client at its own bound lets others pass. */
@@ -94,7 +114,7 @@ void credit_pump(struct route *route, int64_t now_ns)
         next = at->next;
         if (!fits_client(route, client, client->want_bytes))
             continue;
-        if (!fits_all(route, client->want_bytes))
+        if (!may_grant(route, client->want_bytes))
             return;
         grant(route, client, now_ns);
     }

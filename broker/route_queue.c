@@ -75,6 +75,16 @@ static bool is_reader_in_rotation(const struct worker *worker, int64_t now_ns)
     return may_work(worker) && worker->state.role == ROLE_READER && !worker_is_silent(worker, now_ns);
 }
 
+static uint32_t readers_in_rotation(const struct route *route, int64_t now_ns)
+{
+    uint32_t readers = 0;
+    for (uint32_t i = 0, seen = 0; seen < route->open_workers; i++) {
+        seen += route->workers[i].open;
+        readers += is_reader_in_rotation(&route->workers[i], now_ns);
+    }
+    return readers ? readers : 1;
+}
+
 bool queue_has_worker(const struct route *route, enum route_lane lane, int64_t now_ns)
 {
     if (lane == LANE_WRITE)
@@ -146,6 +156,8 @@ static void account(struct route *route, struct worker *worker, struct ticket *t
         worker->outstanding += ticket->count;
         worker->messages++;
         worker->bytes += ticket->bytes;
+        ticket->client->lanes[ticket->lane].out_requests += ticket->count;
+        ticket->client->lanes[ticket->lane].out_messages++;
     }
     if (ticket->suspect)
         worker->alone = ticket;
@@ -156,10 +168,11 @@ static void account(struct route *route, struct worker *worker, struct ticket *t
     }
 }
 
-static void send(struct route *route, struct worker *worker, struct ticket *ticket)
+static void send(struct route *route, struct worker *worker, struct ticket *ticket, int64_t now_ns)
 {
     account(route, worker, ticket);
     ticket->attempt++;
+    ticket->sent_ns = now_ns;
     route->counters.forwarded++;
     route->counters.redispatched += ticket->attempt > 1;
     struct action *action = route_act(route, ACTION_TO_WORKER, worker->slot);
@@ -195,22 +208,41 @@ static uint64_t cost_of(const struct ticket *ticket)
 /* What waits because answers fill the memory goes on with the next release. */
 static bool waits_for_memory(struct route *route, const struct ticket *ticket)
 {
-    return ticket->lane == LANE_READ && !ticket->stream &&
-           !route_fits_reply(route, ticket->client, ticket->client->estimate);
+    bool waits = ticket->lane == LANE_READ && !ticket->stream &&
+                 !route_fits_reply(route, ticket->client, ticket->client->estimate);
+    route->read_blocked = route->read_blocked || waits;
+    return waits;
 }
 
-/* A client that owes the reading of its answers loses its turn, not its place. */
-static bool pass_over(struct route *route, struct lane_queue *queue, uint32_t *passed)
+/* The workers have so much of this client that others who come would wait for it longer than for their own. */
+static bool has_its_share(const struct route *route, const struct lane_queue *queue, const struct ticket *ticket,
+                          uint32_t workers)
 {
-    route->read_blocked = true;
+    return !ticket->aside && queue->out_messages >= 2 * workers &&
+           queue->out_requests >= route->limits.client_group_requests * workers;
+}
+
+/* A client that owes the reading of its answers, or has its share, loses its turn, not its place. */
+static bool pass_over(struct route *route, enum route_lane lane, struct lane_queue *queue, uint32_t *passed)
+{
     list_remove(&queue->ring);
-    list_push_back(&route->rings[LANE_READ], &queue->ring);
+    list_push_back(&route->rings[lane], &queue->ring);
     return ++*passed > route->open_clients;
+}
+
+/* Under a load that fills the queues what comes out of them has hardly any time left. A worker would only give it up, and
+ * hold up what it could still do; so it is refused here, while the worker has something else. */
+static bool comes_too_late(const struct route *route, const struct worker *worker, const struct ticket *ticket,
+                           int64_t now_ns)
+{
+    int64_t most_ns = (ticket->deadline_ns - ticket->arrived_ns) / 4, needs_ns = route->turnaround_ns[ticket->lane];
+    return ticket->attempt == 0 && !ticket->aside && worker->messages > 0 &&
+           ticket->deadline_ns - now_ns < (needs_ns < most_ns ? needs_ns : most_ns);
 }
 
 void queue_dispatch(struct route *route, enum route_lane lane, int64_t now_ns)
 {
-    uint32_t passed = 0;
+    uint32_t passed = 0, workers = lane == LANE_READ ? readers_in_rotation(route, now_ns) : 1;
     if (lane == LANE_READ)
         route->read_blocked = false;
     while (!list_empty(&route->rings[lane])) {
@@ -220,8 +252,8 @@ void queue_dispatch(struct route *route, enum route_lane lane, int64_t now_ns)
             ticket_end(route, ticket, STATUS_DEADLINE_EXCEEDED);
             continue;
         }
-        if (waits_for_memory(route, ticket)) {
-            if (pass_over(route, queue, &passed))
+        if (waits_for_memory(route, ticket) || has_its_share(route, queue, ticket, workers)) {
+            if (pass_over(route, lane, queue, &passed))
                 return;
             continue;
         }
@@ -232,9 +264,13 @@ void queue_dispatch(struct route *route, enum route_lane lane, int64_t now_ns)
         }
         if (!worker)
             return;
+        if (comes_too_late(route, worker, ticket, now_ns)) {
+            ticket_end(route, ticket, STATUS_OVERLOADED);
+            continue;
+        }
         int64_t cost = (int64_t)cost_of(ticket);
         queue_remove(route, ticket);
         queue->deficit = list_empty(&queue->tickets) ? 0 : queue->deficit - cost;
-        send(route, worker, ticket);
+        send(route, worker, ticket, now_ns);
     }
 }

@@ -18,6 +18,7 @@ enum {
     HEARTBEAT_MISSED_MS = 3500,
     NO_WORKER_MS = 1000, /* so long requests wait for a worker to come */
     GRANT_MS = 5000,     /* an unused grant lapses */
+    WANTING_MS = 500,    /* a body that waits longer for its grant keeps further ones of others out */
     STALLED_MS = 10000,  /* a client that takes nothing for so long, while memory is short, is cut */
     DRAIN_STREAMS_MS = 3000,
     DRAIN_ANSWERS_MS = 4000, /* what a client has not taken by then, it asks for again elsewhere */
@@ -34,6 +35,7 @@ struct lane_queue {
     struct link ring; /* among the clients that have something for this lane */
     struct client *client;
     int64_t deficit;
+    uint32_t out_requests, out_messages; /* at workers; lists and backups apart */
 };
 
 struct client {
@@ -48,6 +50,7 @@ struct client {
     int64_t grant_until_ns;
     struct link wanting; /* waits for a grant */
     uint64_t want_first, want_bytes;
+    int64_t want_ns; /* when it asked */
 
     uint32_t owed; /* answers not taken yet */
     uint64_t owed_bytes;
@@ -83,7 +86,7 @@ struct ticket {
     uint64_t bytes;
     uint64_t first;
     uint64_t reserved;
-    int64_t deadline_ns, arrived_ns;
+    int64_t deadline_ns, arrived_ns, sent_ns;
     uint32_t count, attempt, pieces;
     uint8_t type, lane, role;
     uint8_t deaths_alone;
@@ -112,6 +115,7 @@ struct route {
     struct link rings[LANES];            /* lane_queue.ring */
     uint32_t queued[LANES], live[LANES]; /* waiting; waiting or out, without orphans */
     int64_t worker_seen_ns[LANES];       /* when there was last one to send to */
+    int64_t turnaround_ns[LANES];        /* from a worker's getting a message to its answer, as of late */
     struct link wheel[WHEEL_SLOTS];
     int64_t wheel_at; /* steps done */
 
@@ -188,7 +192,7 @@ bool worker_is_silent(const struct worker *worker, int64_t now_ns);
 /* route_credit.c */
 void credit_ask(struct route *route, struct client *client, uint64_t first, uint64_t bytes, int64_t now_ns);
 /* OK when a request's body may come in, and takes the grant it needed; else the status. */
-int credit_admit(struct route *route, struct client *client, uint64_t bytes);
+int credit_admit(struct route *route, struct client *client, uint64_t bytes, int64_t now_ns);
 void credit_pump(struct route *route, int64_t now_ns);
 void credit_forget(struct route *route, struct client *client);
 /* Takes an unused grant back when its time is over. */

@@ -88,11 +88,22 @@ struct ticket *ticket_new(struct route *route, struct client *client, const stru
     return ticket;
 }
 
+/* It does not count for its client's share of the workers any more. */
+static void leave_share(const struct ticket *ticket)
+{
+    if (ticket->client && !ticket->aside) {
+        struct lane_queue *queue = &ticket->client->lanes[ticket->lane];
+        queue->out_requests -= ticket->count;
+        queue->out_messages--;
+    }
+}
+
 void ticket_leave_worker(struct route *route, struct ticket *ticket)
 {
     struct worker *worker = ticket->worker;
     list_remove(&ticket->place);
     credit_unhold(route, ticket);
+    leave_share(ticket);
     if (ticket->aside) {
         worker->streams--;
     } else {
@@ -151,6 +162,7 @@ void ticket_orphan(struct route *route, struct ticket *ticket)
     ticket->reserved = 0;
     ticket->credit_out = 0;
     credit_unhold(route, ticket);
+    leave_share(ticket);
     leave_client(route, ticket);
 }
 

@@ -286,6 +286,8 @@ static void finish(struct route *route, struct ticket *ticket, const struct enve
     else
         learn(client, ticket->lane, bytes);
     histogram_add(&route->latency[ticket->lane], now_ns - ticket->arrived_ns, now_ns);
+    if (!ticket->aside)
+        route->turnaround_ns[ticket->lane] += (now_ns - ticket->sent_ns - route->turnaround_ns[ticket->lane]) / 16;
     route->counters.replied++;
     ticket_close(route, ticket);
     route_to_client(route, client, &answer, body, bytes);

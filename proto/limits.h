@@ -25,7 +25,9 @@ enum {
     LIMIT_GROUP_REQUESTS = 1024,   /* a commit group */
     LIMIT_GROUP_MS = 20,
     LIMIT_SESSIONS = 16384,
-    LIMIT_SESSION_WINDOW = 4096, /* numbers above its floor */
+    LIMIT_SESSION_WINDOW = 4096,                      /* numbers above its floor */
+    LIMIT_CLIENT_MESSAGES = 2 * LIMIT_SESSION_WINDOW, /* unanswered ones of a client */
+    LIMIT_MESSAGES = 2 * LIMIT_CLIENT_MESSAGES,       /* of all: each takes 600 bytes beside its body */
     LIMIT_SESSION_IDLE_S = 86400,
     LIMIT_DEADLINE_S = 3600, /* on the wire, ahead of now */
     LIMIT_IDEMPOTENCY_KEYS = 1000000,
@@ -45,6 +47,8 @@ enum {
 #define LIMIT_MESSAGE_BYTES          (16 * MIB) /* one message or answer; raised to max_data_bytes + 1 MiB when that is more */
 #define LIMIT_CLIENT_IN_FLIGHT_BYTES (8 * MIB)
 #define LIMIT_IN_FLIGHT_BYTES        (24 * MIB) /* with 256 connections the broker then stays within 64 MiB */
+#define LIMIT_UNCREDITED_ROOM_BYTES  (4 * MIB)  /* of what is in flight: kept from bodies on credit */
+#define LIMIT_REPLY_BYTES            (16 * MIB) /* of all answers that were not taken yet */
 #define LIMIT_GROUP_BYTES            (8 * MIB)
 #define LIMIT_PIECE_BYTES            (256 * KIB) /* of a streamed list, or one resource */
 #define LIMIT_STREAM_BYTES           (4 * MIB)   /* credit that a client has out for one stream */

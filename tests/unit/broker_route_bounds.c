@@ -115,6 +115,48 @@ static void a_grant_waits_until_there_is_room(void **state)
     assert_answered(&sim, 0, 2, STATUS_OK);
 }
 
+static void small_bodies_find_room_beside_large_ones(void **state)
+{
+    (void)state;
+    struct route_limits limits = small_limits();
+    limits.credited_bytes = 22000;
+    sim_end(&sim);
+    sim_start(&sim, &limits);
+    for (uint32_t slot = 0; slot < 4; slot++)
+        sim_client(&sim, slot);
+    sim_credit(&sim, 0, 1, 9999, 0);
+    sim_credit(&sim, 1, 1, 9999, 0);
+    assert_answered(&sim, 0, 1, STATUS_OK);
+    assert_answered(&sim, 1, 1, STATUS_OK);
+    sim_credit(&sim, 2, 1, 5000, 0);
+    assert_quiet(&sim);
+    sim_write(&sim, 3, 1);
+    assert_quiet(&sim); /* it waits for a writer: it is not refused */
+}
+
+static void a_large_body_that_waits_for_long_keeps_others_from_bringing_more(void **state)
+{
+    (void)state;
+    sim_worker(&sim, WRITER, ROLE_WRITER, 1, 1);
+    for (uint64_t number = 1; number <= 10; number++)
+        sim_send(&sim, 0, sim_message(&sim, MESSAGE_WRITE, number), 1000);
+    sim_send(&sim, 1, sim_message(&sim, MESSAGE_WRITE, 1), 1000);
+    sim_credit(&sim, 2, 1, 20000, 0);
+    sim_send(&sim, 1, sim_message(&sim, MESSAGE_WRITE, 2), 1000);
+    assert_false(sim_has_answer(&sim));
+    sim_pass(&sim, 600);
+    sim_send(&sim, 1, sim_message(&sim, MESSAGE_WRITE, 3), 1000);
+    assert_answered(&sim, 1, 3, STATUS_OVERLOADED);
+    sim_write(&sim, 3, 1); /* who has nothing under way is let in */
+    assert_false(sim_has_answer(&sim));
+    for (unsigned i = 0; i < 8; i++) {
+        struct action write = sim_forwarded(&sim);
+        sim_reply(&sim, &write, STATUS_OK, 1);
+        sim_answer(&sim);
+    }
+    assert_answered(&sim, 2, 1, STATUS_OK);
+}
+
 static void an_unused_grant_lapses(void **state)
 {
     (void)state;
@@ -172,6 +214,69 @@ static void clients_take_turns_in_bytes(void **state)
         sim_answer(&sim);
     }
     assert_true(served < 16);
+}
+
+/* A worker has so little of one client that who comes finds it free soon. */
+static void a_client_has_its_share_of_a_worker(void **state)
+{
+    (void)state;
+    struct route_limits limits = route_limits_default(0);
+    limits.group_requests = 8;
+    limits.client_group_requests = 3;
+    sim_end(&sim);
+    sim_start(&sim, &limits);
+    sim_client(&sim, 0);
+    sim_client(&sim, 1);
+    sim_worker(&sim, WRITER, ROLE_WRITER, 1, 1);
+    for (uint64_t number = 1; number <= 10; number++)
+        sim_write(&sim, 0, number);
+    struct action first = sim_forwarded_to(&sim, WRITER, 1);
+    sim_forwarded_to(&sim, WRITER, 2);
+    sim_forwarded_to(&sim, WRITER, 3);
+    assert_quiet(&sim);
+    sim_write(&sim, 1, 1);
+    sim_forwarded_to(&sim, WRITER, 1);
+    assert_quiet(&sim);
+    sim_reply(&sim, &first, STATUS_OK, 1);
+    sim_forwarded_to(&sim, WRITER, 4);
+    assert_false(sim_has_forwarded(&sim));
+    sim_client_gone(&sim, 0);
+    sim_client(&sim, 0);
+    for (uint64_t number = 1; number <= 3; number++)
+        sim_write(&sim, 0, number);
+    sim_forwarded_to(&sim, WRITER, 1);
+}
+
+/* What a worker could not do in time is refused, while it has something that it can. */
+static void what_comes_too_late_to_be_done_holds_nobody_up(void **state)
+{
+    (void)state;
+    sim_worker(&sim, WRITER, ROLE_WRITER, 1, 1);
+    for (uint64_t number = 1; number <= 200; number++) { /* it takes 20 ms */
+        sim_write(&sim, 0, number);
+        struct action write = sim_forwarded(&sim);
+        sim_pass(&sim, 20);
+        sim_reply(&sim, &write, STATUS_OK, 1);
+        sim_answer(&sim);
+    }
+    struct route_message late = sim_message(&sim, MESSAGE_WRITE, 1);
+    late.deadline_ns = sim.now_ns + 1000 * NS_PER_MS;
+    for (uint64_t number = 201; number <= 204; number++)
+        sim_write(&sim, 0, number);
+    sim_send(&sim, 1, late, 10);
+    struct action out[4];
+    for (unsigned i = 0; i < 4; i++)
+        out[i] = sim_forwarded(&sim);
+    sim_pass(&sim, 990);
+    sim_reply(&sim, &out[0], STATUS_OK, 1);
+    sim_answer(&sim);
+    assert_answered(&sim, 1, 1, STATUS_OVERLOADED);
+    late.deadline_ns = sim.now_ns + 1 * NS_PER_MS; /* nothing else to do: it may be quick */
+    for (unsigned i = 1; i < 4; i++)
+        sim_reply(&sim, &out[i], STATUS_OK, 1);
+    late.envelope.first = 2;
+    sim_send(&sim, 1, late, 10);
+    sim_forwarded_to(&sim, WRITER, 2);
 }
 
 static void a_list_comes_in_pieces_and_its_reader_gets_credit_and_cancel(void **state)
@@ -310,9 +415,13 @@ int main(void)
         TEST(all_clients_together_are_bounded),
         TEST(a_large_body_needs_a_grant_that_is_used_once),
         TEST(a_grant_waits_until_there_is_room),
+        TEST(small_bodies_find_room_beside_large_ones),
+        TEST(a_large_body_that_waits_for_long_keeps_others_from_bringing_more),
         TEST(an_unused_grant_lapses),
         TEST(a_worker_holds_one_group_and_a_message),
         TEST(clients_take_turns_in_bytes),
+        TEST(a_client_has_its_share_of_a_worker),
+        TEST(what_comes_too_late_to_be_done_holds_nobody_up),
         TEST(a_list_comes_in_pieces_and_its_reader_gets_credit_and_cancel),
         TEST(a_list_that_has_delivered_ends_with_its_reader_another_begins_anew),
         TEST(credit_of_lists_is_held_back_while_answers_lie),
