@@ -18,7 +18,9 @@
 #include <zmq.h>
 
 enum {
-    MARK_MESSAGES = 8, /* queued in libzmq each way */
+    /* Of what is queued in libzmq. The broker bounds what a worker holds. With less here a group under a slow disk would
+     * be no larger: the I/O thread brings what is beyond it only when the worker has begun to take. */
+    RECEIVE_MARK = LIMIT_GROUP_REQUESTS,
     LINGER_MS = 2000,
     HEARTBEAT_MS = 1000,
     RETRY_AFTER_MS = 50,
@@ -53,13 +55,13 @@ static void *must_have(void *memory)
     exit(ACTOR_EXIT_FAILED);
 }
 
-static int set_options(void *socket)
+static int set_options(void *socket, int send_mark)
 {
     const struct {
         int option, value;
     } options[] = {
-        {ZMQ_PROBE_ROUTER, 1},       {ZMQ_IMMEDIATE, 1},      {ZMQ_LINGER, LINGER_MS},      {ZMQ_SNDHWM, MARK_MESSAGES},
-        {ZMQ_RCVHWM, MARK_MESSAGES}, {ZMQ_RECONNECT_IVL, 50}, {ZMQ_RECONNECT_IVL_MAX, 500},
+        {ZMQ_PROBE_ROUTER, 1},      {ZMQ_IMMEDIATE, 1},      {ZMQ_LINGER, LINGER_MS},      {ZMQ_SNDHWM, send_mark},
+        {ZMQ_RCVHWM, RECEIVE_MARK}, {ZMQ_RECONNECT_IVL, 50}, {ZMQ_RECONNECT_IVL_MAX, 500},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         if (zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof options[i].value) != 0)
@@ -81,7 +83,7 @@ static void *open_monitor(void *context, void *socket)
     return NULL;
 }
 
-int worker_new(const char *client_endpoint, struct worker **worker, struct failure *failure)
+int worker_new(const char *client_endpoint, int send_mark, struct worker **worker, struct failure *failure)
 {
     *worker = NULL;
     char endpoint[sizeof "ipc://" + LIMIT_IPC_PATH_BYTES];
@@ -103,7 +105,7 @@ int worker_new(const char *client_endpoint, struct worker **worker, struct failu
     self->monitor = open_monitor(self->context, self->socket);
     if (!self->monitor)
         goto no_monitor;
-    if (set_options(self->socket) != 0 || zmq_connect(self->socket, endpoint) != 0)
+    if (set_options(self->socket, send_mark) != 0 || zmq_connect(self->socket, endpoint) != 0)
         goto no_connection;
     *worker = self;
     return STATUS_OK;

@@ -20,7 +20,9 @@ struct worker_message {
     void *frame;
 };
 
-int worker_new(const char *client_endpoint, struct worker **worker, struct failure *failure);
+/* `send_mark`: so many answers are handed to libzmq ahead; the others wait here until the worker is asked for the next
+ * message. */
+int worker_new(const char *client_endpoint, int send_mark, struct worker **worker, struct failure *failure);
 void worker_free(struct worker **worker);
 
 /* Says READY (again after each reconnection, by itself) and sends a HEARTBEAT a second, with this state; at once when

@@ -22,6 +22,7 @@ enum {
     IDLE_MS = 10,          /* without work, then a kept snapshot is let go: sooner than a checkpoint gives up */
     ATTACH_AGAIN_MS = 200, /* after a failed attempt */
     END_MS = 2000,         /* for open lists, once asked to end */
+    SEND_MARK = 8,         /* answers may be large */
 };
 /* For point reads. What is mapped stays when somebody commits, the cache does not; a disk that fails under it ends this
  * process, which is started again. */
@@ -366,7 +367,7 @@ static int prepare(struct reader_actor *self, struct failure *failure)
         return failure_set(failure, STATUS_NO_MEMORY, "no memory to begin with");
     int status = health_new(self->settings->endpoint, "reader", self->life, &self->health, failure);
     if (status == STATUS_OK)
-        status = worker_new(self->settings->endpoint, &self->worker, failure);
+        status = worker_new(self->settings->endpoint, SEND_MARK, &self->worker, failure);
     return status;
 }
 

@@ -15,6 +15,8 @@ enum {
     STATE_MS = 200, /* between two states told, while groups are committed */
     SOON_MS = 500,  /* housekeeping that cannot wait */
     REST_MS = 50,   /* without a message: the store is at rest */
+    /* What is not handed on after a group's commit would wait for the next one's sync. */
+    SEND_MARK = LIMIT_GROUP_REQUESTS,
 };
 
 struct service {
@@ -284,7 +286,7 @@ static int begin(struct service *self, struct failure *failure)
         return failure_set(failure, STATUS_NO_MEMORY, "%s", status_text(STATUS_NO_MEMORY));
     status = health_new(self->options->endpoint, "writer", self->life, &self->health, failure);
     if (status == STATUS_OK)
-        status = worker_new(self->options->endpoint, &self->worker, failure);
+        status = worker_new(self->options->endpoint, SEND_MARK, &self->worker, failure);
     if (status == STATUS_OK)
         report(self);
     return status;

@@ -18,7 +18,7 @@ static int setup(void **state)
     struct failure failure;
     stage_of_test = (struct stage){0};
     stage_open(&stage_of_test);
-    assert_int_equal(worker_new(stage_of_test.endpoint, &worker, &failure), STATUS_OK);
+    assert_int_equal(worker_new(stage_of_test.endpoint, 8, &worker, &failure), STATUS_OK);
     *state = &stage_of_test;
     return 0;
 }
@@ -318,7 +318,7 @@ static void a_bad_endpoint_is_refused(void **state)
     (void)state;
     struct worker *none;
     struct failure failure;
-    assert_int_equal(worker_new("tcp://127.0.0.1:1", &none, &failure), STATUS_INVALID_ARGUMENT);
+    assert_int_equal(worker_new("tcp://127.0.0.1:1", 8, &none, &failure), STATUS_INVALID_ARGUMENT);
     assert_null(none);
     worker_free(&none);
 }
