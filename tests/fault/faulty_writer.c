@@ -84,12 +84,22 @@ static void forget_session(struct write_message *message)
     memcpy(&message->stream, message->session.id, sizeof(message->stream));
 }
 
+static int run_one_by_one(struct writer *writer, struct write_message *const *messages, size_t count)
+{
+    int status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = real_run(writer, messages + i, 1);
+    return status;
+}
+
 int faulty_run(struct writer *writer, struct write_message *const *messages, size_t count)
 {
     struct write_message *backwards[4096];
     if (is_fault("no-sessions"))
         for (size_t i = 0; i < count; i++)
             forget_session(messages[i]);
+    if (is_fault("one-by-one"))
+        return run_one_by_one(writer, messages, count);
     if (!is_fault("out-of-order") || count > sizeof(backwards) / sizeof(*backwards))
         return real_run(writer, messages, count);
     for (size_t i = 0; i < count; i++)

@@ -28,18 +28,19 @@ function(fault_program name of)
   set_target_properties(${name} PROPERTIES OUTPUT_NAME $<TARGET_FILE_NAME:${of}> RUNTIME_OUTPUT_DIRECTORY ${faulty})
 endfunction()
 fault_program(fault_writer stigstore-writer
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_writer.c
-  INSTEAD_OF sqlite3_step writer_idle writer_run session_decide session_settle worker_reply)
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_writer.c ${CMAKE_CURRENT_LIST_DIR}/faulty_disk.c
+  INSTEAD_OF sqlite3_step writer_idle writer_run session_decide session_settle worker_reply sqlite3_wal_checkpoint_v2)
+set_target_properties(fault_writer PROPERTIES ENABLE_EXPORTS ON) # SQLite must find our fdatasync()
+fault_program(fault_broker stigstore-broker
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_broker.c
+  INSTEAD_OF route_limits_default route_refuse admission_start peers_close)
+set_target_properties(fault_broker PROPERTIES ENABLE_EXPORTS ON) # libzmq must find our accept4()
 fault_program(fault_supervisor stigstore_cli
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_supervisor.c
-  INSTEAD_OF lock_describe)
+  INSTEAD_OF lock_describe holders_of)
 fault_program(fault_reader stigstore-reader
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_snapshot.c
-  INSTEAD_OF snapshot_begin)
-add_custom_command(TARGET fault_writer POST_BUILD
-  COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_FILE:stigstore-broker> ${faulty})
-add_dependencies(fault_writer stigstore-broker)
-
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/faulty_snapshot.c ${CMAKE_CURRENT_LIST_DIR}/faulty_streams.c
+  INSTEAD_OF snapshot_begin streams_new)
 foreach(control early-reply:lost no-sessions:twice out-of-order:order lost-reply:unanswered no-owner:intruder)
   string(REPLACE ":" ";" control ${control})
   list(GET control 0 fault)

@@ -7,10 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { GREETING_BYTES = 64, FLAG_MORE = 1, FLAG_LONG = 2, FLAG_COMMAND = 4 };
+enum { GREETING_BYTES = 64, PATIENCE_S = 10, FLAG_MORE = 1, FLAG_LONG = 2, FLAG_COMMAND = 4 };
 
 static bool send_all(int fd, const void *bytes, size_t size)
 {
@@ -52,6 +53,9 @@ int zmtp_open(const char *endpoint)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, endpoint + strlen("ipc://"), sizeof(address.sun_path) - 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = PATIENCE_S};
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     close(fd);
