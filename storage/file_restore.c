@@ -89,7 +89,7 @@ static int renew_incarnation(const char *path, struct failure *failure)
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
-        status = sqlite_fail(db, rc, path, failure);
+        status = sqlite_fail_own(db, rc, path, failure);
     sqlite3_close(db);
     return status;
 }

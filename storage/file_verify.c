@@ -188,14 +188,18 @@ static int verify_database(struct verify *verify, enum file_kind kind)
 static int verify_opened(struct verify *verify, enum file_kind kind, struct failure *failure)
 {
     int rc = file_open_for_reading(verify->path, &verify->db);
+    bool was_read;
     int status;
 
     if (rc == SQLITE_OK)
         rc = verify_database(verify, kind);
+    was_read = !sqlite_failed_to_read(verify->db);
     status = rc == SQLITE_OK ? STATUS_OK : sqlite_fail(verify->db, rc, verify->path, failure);
     sqlite3_close(verify->db);
     if (status == STATUS_CORRUPT)
         tell(verify, false, "%s: %s", verify->path, sqlite3_errstr(rc));
+    if (status == STATUS_OK && !was_read)
+        status = failure_set(failure, STATUS_IO_ERROR, "%s: a part of it cannot be read", verify->path);
     if (status == STATUS_OK && !verify->is_sound)
         status = failure_set(failure, STATUS_CORRUPT, "%s: the check found damage", verify->path);
     return status;

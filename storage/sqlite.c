@@ -3,14 +3,79 @@
  */
 #include "storage/sqlite.h"
 
-bool sqlite_rc_is_full(int rc)
+#include <errno.h>
+
+/* ---- what the files of a connection met last ---- */
+
+static int errno_of(sqlite3_file *file)
 {
-    return rc == SQLITE_FULL || rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE;
+    int error = 0;
+    if (file && file->pMethods)
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
 }
 
-static int status_of_rc(int rc)
+struct met {
+    sqlite3_file *file, *wal;
+    int of_file, of_wal; /* errno; 0: nothing, or it is not known */
+};
+
+static struct met met_by(sqlite3 *db)
 {
-    if (sqlite_rc_is_full(rc))
+    struct met met = {.file = NULL};
+    if (db && sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &met.file) == SQLITE_OK &&
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &met.wal) == SQLITE_OK)
+        met = (struct met){met.file, met.wal, errno_of(met.file), errno_of(met.wal)};
+    return met;
+}
+
+/* A read behind the end of a file says no more than that, and SQLite takes note of it. */
+static void forget(sqlite3_file *file, int error)
+{
+    char byte;
+    sqlite3_int64 size;
+    if (error && file->pMethods->xFileSize(file, &size) == SQLITE_OK)
+        file->pMethods->xRead(file, &byte, 1, size);
+}
+
+void sqlite_forget_errno(struct sqlite_store *store)
+{
+    if (!store->has_errno)
+        return;
+    struct met met = met_by(store->db);
+    store->has_errno = false;
+    forget(met.file, met.of_file);
+    forget(met.wal, met.of_wal);
+}
+
+static bool is_of_space(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+/* A write that SQLite calls an I/O error: for want of space, unless the files know better. */
+static bool is_write_of_full(sqlite3 *db)
+{
+    struct met met = met_by(db);
+    return is_of_space(met.of_file) || is_of_space(met.of_wal) || (met.of_file == 0 && met.of_wal == 0);
+}
+
+bool sqlite_failed_to_read(sqlite3 *db)
+{
+    struct met met = met_by(db);
+    return met.of_file == EIO || met.of_wal == EIO;
+}
+
+/* ---- result codes ---- */
+
+bool sqlite_rc_is_full(sqlite3 *db, int rc)
+{
+    return rc == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE || (rc == SQLITE_IOERR_WRITE && is_write_of_full(db));
+}
+
+static int status_of_rc(sqlite3 *db, int rc)
+{
+    if (sqlite_rc_is_full(db, rc))
         return STATUS_STORAGE_FULL;
     if (rc == SQLITE_IOERR_NOMEM)
         return STATUS_NO_MEMORY;
@@ -25,6 +90,7 @@ static int status_of_rc(int rc)
     case SQLITE_LOCKED:
         return STATUS_BUSY;
     case SQLITE_CORRUPT:
+        return sqlite_failed_to_read(db) ? STATUS_IO_ERROR : STATUS_CORRUPT;
     case SQLITE_NOTADB:
     case SQLITE_CONSTRAINT: /* only rows that broke our own invariants can violate one */
         return STATUS_CORRUPT;
@@ -46,7 +112,8 @@ static int status_of_rc(int rc)
 
 int sqlite_status(struct sqlite_store *store, int rc)
 {
-    int status = status_of_rc(rc);
+    int status = status_of_rc(store->db, rc);
+    store->has_errno |= rc != SQLITE_OK;
     if (status != STATUS_OK && status != STATUS_DEADLINE_EXCEEDED && status != STATUS_BUSY)
         log_line(&store->log, LOG_LEVEL_ERROR, "%s: SQLite error %d: %s", store->path ? store->path : "?", rc,
                  store->db && sqlite3_extended_errcode(store->db) == rc ? sqlite3_errmsg(store->db)
@@ -56,8 +123,16 @@ int sqlite_status(struct sqlite_store *store, int rc)
 
 int sqlite_fail(sqlite3 *db, int rc, const char *what, struct failure *failure)
 {
-    return failure_set(failure, status_of_rc(rc), "%s: %s (SQLite error %d)", what,
+    return failure_set(failure, status_of_rc(db, rc), "%s: %s (SQLite error %d)", what,
                        db && sqlite3_extended_errcode(db) == rc ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc);
+}
+
+int sqlite_fail_own(sqlite3 *db, int rc, const char *what, struct failure *failure)
+{
+    int status = sqlite_fail(db, rc, what, failure);
+    return status == STATUS_READ_ONLY
+               ? failure_set(failure, STATUS_IO_ERROR, "%s: it could only be opened for reading", what)
+               : status;
 }
 
 int sqlite_prepare(struct sqlite_store *store, sqlite3_stmt **slot, const char *sql)

@@ -21,6 +21,7 @@ struct sqlite_store {
     struct log_sink log;
     uint64_t max_data_bytes;
     bool keep_snapshots;
+    bool has_errno;                 /* of an error that is over, perhaps */
     struct sqlite_writing *writing; /* NULL: opened for reading */
     struct sqlite_reading *reading; /* NULL: not used yet */
 };
@@ -32,10 +33,16 @@ static inline struct sqlite_store *sqlite_of(struct storage *storage)
 
 /* The status of a result code (extended); the log tells of what is not ordinary, with SQLite's own text. */
 int sqlite_status(struct sqlite_store *store, int rc);
-/* The same into `failure`, while opening: "WHAT: SQLite's text". Returns the status. */
+/* Before the next transaction: what the files met in the one before explains nothing in this one. */
+void sqlite_forget_errno(struct sqlite_store *store);
+/* The same as sqlite_status into `failure`, while opening: "WHAT: SQLite's text". Returns the status. */
 int sqlite_fail(sqlite3 *db, int rc, const char *what, struct failure *failure);
-/* 13, 778 and 4874: no space, no quota, a file size limit. */
-bool sqlite_rc_is_full(int rc);
+/* The same of a file that this process made, and may write: SQLite opens for reading what it cannot open for writing. */
+int sqlite_fail_own(sqlite3 *db, int rc, const char *what, struct failure *failure);
+/* A read that the disk fails SQLite calls a damaged file; what cannot be read now may be whole. */
+bool sqlite_failed_to_read(sqlite3 *db);
+/* 13, 4874, and 778 unless a file of the connection's knows another errno of it: no space, no quota, a size limit. */
+bool sqlite_rc_is_full(sqlite3 *db, int rc);
 /* Did a sync fail? What was being written may have reached the disk or not. */
 bool sqlite_rc_is_unknown(int rc);
 

@@ -52,10 +52,10 @@ static int start_copy(struct storage_backup *backup, struct failure *failure)
     if (rc == SQLITE_OK) /* a copy that is not finished is thrown away */
         rc = sqlite3_exec(backup->copy, "PRAGMA journal_mode = OFF", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
-        return sqlite_fail(backup->copy, rc, backup->path, failure);
+        return sqlite_fail_own(backup->copy, rc, backup->path, failure);
     backup->pages = sqlite3_backup_init(backup->copy, "main", backup->store->db, "main");
     rc = sqlite3_extended_errcode(backup->copy);
-    return backup->pages ? STATUS_OK : sqlite_fail(backup->copy, rc, backup->path, failure);
+    return backup->pages ? STATUS_OK : sqlite_fail_own(backup->copy, rc, backup->path, failure);
 }
 
 int sqlite_backup_open(struct storage *storage, const char *path, struct storage_backup **out, struct failure *failure)
@@ -110,14 +110,17 @@ static int rename_copy(struct storage_backup *backup, struct failure *failure)
     if (rc != 0)
         return path_fail_errno(failure, "make", backup->path);
     backup->made = false;
-    return path_sync_folder(backup->path, failure);
+    int status = path_sync_folder(backup->path, failure);
+    if (status != STATUS_OK) /* a copy that may be gone after a power cut is none: it can be made again */
+        unlink(backup->path);
+    return status;
 }
 
 static int finish_copy(struct storage_backup *backup, struct failure *failure)
 {
     int rc = give_identity(backup);
     if (rc != SQLITE_OK)
-        return sqlite_fail(backup->copy, rc, backup->path, failure);
+        return sqlite_fail_own(backup->copy, rc, backup->path, failure);
     rc = sqlite3_close(backup->copy);
     backup->copy = NULL;
     return rc == SQLITE_OK ? rename_copy(backup, failure) : sqlite_fail(NULL, rc, backup->path, failure);
@@ -131,7 +134,7 @@ int sqlite_backup_step(struct storage_backup *backup, int pages, bool *done, str
     if (rc == SQLITE_OK || (rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
         return STATUS_OK;
     if (rc != SQLITE_DONE)
-        return sqlite_fail(backup->copy, rc, backup->path, failure);
+        return sqlite_fail_own(backup->copy, rc, backup->path, failure);
     int status = finish_copy(backup, failure);
     *done = status == STATUS_OK;
     return status;

@@ -116,13 +116,13 @@ static int move_frames(struct sqlite_store *store)
 
 static int end_checkpoint(struct sqlite_store *store, int rc)
 {
-    if (sqlite_rc_is_full(rc))
+    if (sqlite_rc_is_full(store->db, rc))
         rc = sqlite_full_enter(store);
     if (rc == SQLITE_OK)
         rc = sqlite_full_probe(store);
     if (sqlite_rc_is_unknown(rc))
         return sqlite_writing_break(store, "the sync of a checkpoint failed");
-    return sqlite_rc_is_full(rc) ? STATUS_OK : sqlite_status(store, rc);
+    return sqlite_rc_is_full(store->db, rc) ? STATUS_OK : sqlite_status(store, rc);
 }
 
 int sqlite_checkpoint(struct storage *storage)

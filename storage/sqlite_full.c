@@ -70,7 +70,7 @@ static int checkpoint_if_possible(struct sqlite_store *store)
 {
     bool complete;
     int rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_PASSIVE, &complete);
-    return sqlite_rc_is_full(rc) ? SQLITE_OK : rc;
+    return sqlite_rc_is_full(store->db, rc) ? SQLITE_OK : rc;
 }
 
 int sqlite_full_enter(struct sqlite_store *store)

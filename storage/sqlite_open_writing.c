@@ -141,6 +141,8 @@ static int connect(struct sqlite_store *store)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
     int persist = 1;
     int rc = sqlite3_open_v2(store->path, &store->db, flags, NULL);
+    if (rc == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
+        rc = SQLITE_READONLY;
     if (rc == SQLITE_OK)
         rc = sqlite_harden(store->db);
     if (rc == SQLITE_OK)
@@ -261,7 +263,7 @@ static int settle(struct sqlite_store *store, const struct storage_options *opti
     int rc = options->after_failed_sync ? rewrite_wal(store) : SQLITE_OK;
     if (rc == SQLITE_OK)
         rc = commit_takeover(store);
-    if (sqlite_rc_is_full(rc)) { /* the reserve of the writer before may give the little that it takes */
+    if (sqlite_rc_is_full(store->db, rc)) { /* the reserve of the writer before may give the little that it takes */
         sqlite_full_give_reserve(writing);
         rc = commit_takeover(store);
     }
@@ -310,6 +312,10 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
         rc = settle(store, options);
     if (rc != SQLITE_OK) {
         status = sqlite_fail(store->db, rc, store->path, failure);
+        /* SQLite opens for reading what it cannot open for writing, whatever the reason. */
+        if (status == STATUS_READ_ONLY && refuse_read_only(store->path, NULL) == STATUS_OK)
+            status = failure_set(failure, STATUS_IO_ERROR, "%s may be written, and could only be opened for reading",
+                                 store->path);
         return sqlite_rc_is_unknown(rc) ? STORAGE_UNKNOWN : status;
     }
     store->writing->is_broken = false;

@@ -127,6 +127,7 @@ int sqlite_read_begin(struct sqlite_store *store)
     struct sqlite_reading *reading = sqlite_reading_of(store);
     if (!reading)
         return STATUS_NO_MEMORY;
+    sqlite_forget_errno(store);
     if (!sqlite_is_unchanged(store))
         return STATUS_UNAVAILABLE;
     bool keep = store->keep_snapshots && !store->writing && !reading->is_immutable;

@@ -194,6 +194,7 @@ int sqlite_begin(struct storage *storage, int64_t now_ms)
     struct sqlite_writing *writing = store->writing;
     bool ours = true;
     assert(writing && !writing->in_transaction);
+    sqlite_forget_errno(store);
     sqlite_release_snapshot(storage);
     if (now_ms != writing->now_ms) {
         writing->now_ms = now_ms;
@@ -311,7 +312,7 @@ static bool was_moved(struct sqlite_store *store)
 
 static int end_commit(struct sqlite_store *store, int rc)
 {
-    if (sqlite_rc_is_full(rc) && rc != SQLITE_IOERR_SHMSIZE)
+    if (sqlite_rc_is_full(store->db, rc) && rc != SQLITE_IOERR_SHMSIZE)
         return sqlite_writing_give_up(store, rc);
     sqlite_status(store, rc); /* says it in the log */
     return sqlite_writing_break(store, "whether the last group was committed is not known");
