@@ -274,6 +274,8 @@ static int settle(struct sqlite_store *store, const struct storage_options *opti
     }
     if (rc == SQLITE_OK && writing->durability_normal)
         rc = sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) /* made now: it is needed most when there is no memory to make it */
+        sqlite_writing_statement(store, WRITE_ROLLBACK, &rc);
     if (rc == SQLITE_OK)
         rc = sqlite_wal_plan(store);
     if (rc == SQLITE_OK)

@@ -223,6 +223,8 @@ int sqlite_writing_give_up(struct sqlite_store *store, int rc)
         return sqlite_writing_break(store, "a sync failed");
     int status = sqlite_status(store, rc);
     sqlite_rollback(&store->base);
+    if (!sqlite3_get_autocommit(store->db))
+        return sqlite_writing_break(store, "a transaction cannot be undone");
     if (status == STATUS_STORAGE_FULL && sqlite_rc_is_unknown(sqlite_full_enter(store)))
         return sqlite_writing_break(store, "the sync of a checkpoint failed");
     return status;
