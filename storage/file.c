@@ -62,10 +62,13 @@ int file_open_for_reading(const char *path, sqlite3 **db)
 
 /* ---- what it is ---- */
 
-static bool query_is_one(sqlite3 *db, const char *sql)
+static int query_is_one(sqlite3 *db, const char *sql, bool *is_one)
 {
     int64_t number;
-    return sqlite_query_number(db, sql, &number) == SQLITE_OK && number == 1;
+    int rc = sqlite_query_number(db, sql, &number);
+
+    *is_one = rc == SQLITE_OK && number == 1;
+    return rc;
 }
 
 static enum file_kind kind_of_error(sqlite3 *db, int rc, const char *path, struct failure *why)
@@ -112,13 +115,21 @@ static const char stigmer_tables[] =
 
 static enum file_kind classify_ours(const struct schema_meta *meta, sqlite3 *db, const char *path, struct failure *why)
 {
+    bool has_tables;
+    int rc;
+
     if (meta->version > SCHEMA_VERSION) {
         failure_set(why, STATUS_UNSUPPORTED, "%s: made by a newer stigstore (schema %lld, this one knows %d)", path,
                     (long long)meta->version, SCHEMA_VERSION);
         return FILE_NEWER;
     }
-    if (meta->version < 1 || !query_is_one(db, "SELECT count(*) = 2 FROM sqlite_schema WHERE type = 'table' AND name IN"
-                                               " ('resources', 'resource_audit')"))
+    rc = query_is_one(db,
+                      "SELECT count(*) = 2 FROM sqlite_schema WHERE type = 'table' AND name IN"
+                      " ('resources', 'resource_audit')",
+                      &has_tables);
+    if (rc != SQLITE_OK)
+        return kind_of_error(db, rc, path, why);
+    if (meta->version < 1 || !has_tables)
         return say(why, FILE_DAMAGED, STATUS_CORRUPT, path, "a stigstore database whose tables are not all there");
     return FILE_OURS;
 }
@@ -127,7 +138,7 @@ enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why)
 {
     struct schema_meta meta;
     int64_t objects, application;
-    bool found = false;
+    bool found = false, is_stigmers;
     int rc = sqlite_query_number(db, "SELECT count(*) FROM sqlite_schema", &objects);
 
     if (rc == SQLITE_OK)
@@ -147,7 +158,10 @@ enum file_kind file_classify(sqlite3 *db, const char *path, struct failure *why)
         return kind_of_error(db, rc, path, why);
     if (application == SCHEMA_APPLICATION_ID)
         return say(why, FILE_DAMAGED, STATUS_CORRUPT, path, "a stigstore database without its meta table");
-    if (query_is_one(db, stigmer_tables))
+    rc = query_is_one(db, stigmer_tables, &is_stigmers);
+    if (rc != SQLITE_OK)
+        return kind_of_error(db, rc, path, why);
+    if (is_stigmers)
         return FILE_STIGMER;
     return say(why, FILE_FOREIGN, STATUS_UNSUPPORTED, path, "an SQLite database of another program");
 }
