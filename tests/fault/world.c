@@ -298,7 +298,7 @@ static int begin_backup(struct world *world, struct failure *failure)
 
     world->has_backup = false;
     if (asprintf(&path, "%s.copy-%u", world->path, world->backups++) < 0)
-        abort();
+        return STATUS_NO_MEMORY;
     free(world->backup_path);
     world->backup_path = path;
     return world->storage->ops->backup_open(world->storage, path, &world->backup, failure);
