@@ -85,8 +85,11 @@ static int pay_checkpoint(struct sqlite_store *store)
     return rc;
 }
 
+/* On a full disk deletes have no room but what the reserve was, so the WAL must not grow there. */
 static bool is_long(const struct sqlite_writing *writing)
 {
+    if (writing->is_full)
+        return writing->wal_frames >= WAL_FULL_FRAMES;
     return writing->wal_frames >= writing->restart_at_frames ||
            (writing->wal_commits >= WAL_MOST_COMMITS &&
             writing->wal_frames >= writing->wal_checked_frames + WAL_STEP_FRAMES);
@@ -105,6 +108,8 @@ static int move_frames(struct sqlite_store *store)
     }
     if (rc != SQLITE_OK || writing->wal_frames == writing->wal_checked_frames || !is_long(writing))
         return rc;
+    if (writing->is_full)
+        return restart_wal(store);
     first = writing->wal_checked_frames == 0;
     writing->wal_checked_frames = writing->wal_frames;
     writing->wal_commits = 0;

@@ -44,6 +44,7 @@ enum write_statement {
 enum {
     WAL_LEAST_FRAMES = 512,      /* a WAL is as long as the database, within these two bounds: a page that */
     WAL_MOST_FRAMES = 16384,     /* is written again and again goes to the database once a checkpoint */
+    WAL_FULL_FRAMES = 32,        /* on a full disk: half of what the smallest reserve holds */
     WAL_STEP_FRAMES = 1024,      /* so many more before a checkpoint that readers held up is tried again */
     WAL_MOST_COMMITS = 512,      /* of few pages each: a short WAL is written over and over, which syncs faster */
     RESTART_MOST_MS = 40,        /* so long at a time */
