@@ -55,7 +55,7 @@ static int copy_into(sqlite3 *from, const char *path, struct failure *failure)
     if (rc == SQLITE_OK)
         rc = copy_pages(from, to);
     if (rc != SQLITE_OK)
-        status = sqlite_fail(to, rc, path, failure);
+        status = sqlite_fail_own(to, rc, path, failure);
     sqlite3_close(to);
     return status;
 }

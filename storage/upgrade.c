@@ -31,7 +31,7 @@ static int fail(const struct upgrade *upgrade, int rc)
         return failure_set(upgrade->failure, STATUS_BUSY,
                            "%s: another program has it open; it must be closed while the file is upgraded",
                            upgrade->path);
-    int status = sqlite_fail(upgrade->db, rc, upgrade->path, upgrade->failure);
+    int status = sqlite_fail_own(upgrade->db, rc, upgrade->path, upgrade->failure);
     return sqlite_rc_is_unknown(rc) ? STORAGE_UNKNOWN : status;
 }
 
