@@ -136,8 +136,8 @@ static bool is_clear(int status)
         return errors.kind == ERROR_MEMORY || errors.error == ENOMEM;
     case STATUS_STORAGE_FULL:
         /* Of a rollback journal, which a new file and a copy have until they are in WAL mode, and of shared memory
-         * SQLite tells no errno. And where the reserve cannot be opened the file may not grow. */
-        return is_of_space(errors.error) || errors.kind == CALL_OPEN ||
+         * SQLite tells no errno. And where the reserve cannot be made the file may not grow. */
+        return is_of_space(errors.error) || errors.kind == CALL_OPEN || errors.kind == CALL_TRUNCATE ||
                (errors.kind == CALL_WRITE &&
                 (strncmp(errors.act, "open", 4) == 0 || strcmp(errors.act, "backup") == 0));
     case STATUS_IO_ERROR:
