@@ -252,8 +252,10 @@ size_t remote_reads_gather(struct remote_reads *reads, int64_t now_ns, size_t mo
 
     if (!call || reads->retry_at_ns > now_ns || (!call->streamed && reads->batches >= BATCHES_MOST))
         return 0;
-    if (!reads->spare && !(reads->spare = malloc(sizeof *reads->spare)))
+    if (!reads->spare && !(reads->spare = malloc(sizeof *reads->spare))) {
+        reads->retry_at_ns = remote_retry_at(0, now_ns);
         return 0;
+    }
     describe(reads, call, read);
     for (; call && count < most && count < REMOTE_READS_BATCH; call = call_list_next(&reads->waiting, call)) {
         if (!add(call, now_ns, count, &bytes, batch_bytes, &fit, &requests[count]))

@@ -88,13 +88,16 @@ static void use_grant(struct remote *remote, size_t size)
 
 /* ---- one message of each lane ---- */
 
-/* Room for a body; without memory it is tried again a little later. */
-static bool make_body(struct remote *remote, zmq_msg_t *body, size_t size, int64_t now_ns)
+/* Without memory it is tried again a little later. */
+static bool be_starved(struct remote *remote, int64_t now_ns)
 {
-    if (zmq_msg_init_size(body, size) == 0)
-        return true;
     remote->starved_until_ns = remote_retry_at(0, now_ns);
     return false;
+}
+
+static bool make_body(struct remote *remote, zmq_msg_t *body, size_t size, int64_t now_ns)
+{
+    return zmq_msg_init_size(body, size) == 0 || be_starved(remote, now_ns);
 }
 
 /* True: a message left or a call ended, so there may be more to do. */
@@ -142,7 +145,9 @@ static size_t measure_read(struct remote *remote, const struct remote_read *read
 static bool encode_read(struct remote *remote, const struct remote_read *read, struct span control, zmq_msg_t *body,
                         size_t size, int64_t now_ns)
 {
-    if ((read->type == MESSAGE_CONTROL && !control.data) || !make_body(remote, body, size, now_ns))
+    if (read->type == MESSAGE_CONTROL && !control.data)
+        return be_starved(remote, now_ns);
+    if (!make_body(remote, body, size, now_ns))
         return false;
     if (read->type == MESSAGE_CONTROL)
         memcpy(zmq_msg_data(body), control.data, size);

@@ -34,6 +34,8 @@ static struct {
     long every, only;
     bool is_verbose;
     unsigned long told, met;
+    void (*begin)(void);
+    bool is_patient;
 } run = {.every = 1, .only = -1};
 
 static const char *kind_name(int kind)
@@ -179,7 +181,7 @@ void errors_verify(const char *path)
 
 static void tell(const struct story *story)
 {
-    long in_use = memory_in_use();
+    long in_use;
 
     place_clear();
     if (mkdir(place_root(), 0700) != 0)
@@ -195,6 +197,9 @@ static void tell(const struct story *story)
     errors.healed = false;
     errors.act = NULL;
     snprintf(errors.path, sizeof errors.path, "%s/store.sqlite", place_root());
+    if (run.begin)
+        run.begin();
+    in_use = memory_in_use();
     story->tell();
     if (errors.depth)
         abort();
@@ -239,7 +244,7 @@ static void fail_kind(const struct story *story, int kind)
     };
 
     for (int i = 0; i < 4 && causes[kind][i]; i++)
-        for (int stays = 0; stays < 2; stays++)
+        for (int stays = 0; stays < (run.is_patient ? 1 : 2); stays++)
             fail_each(story, kind, causes[kind][i], stays);
 }
 
@@ -258,9 +263,11 @@ static void count(const struct story *story)
     fflush(stdout);
 }
 
-static void run_stories(const struct story *story)
+static void run_stories(const struct story_book *book)
 {
-    for (; story->name; story++) {
+    run.begin = book->begin;
+    run.is_patient = book->is_patient;
+    for (const struct story *story = book->stories; story->name; story++) {
         if (run.story && strcmp(run.story, story->name) != 0)
             continue;
         errors.story = story->name;
@@ -347,8 +354,8 @@ int main(int argc, char **argv)
     }
     memory_install();
     place_make();
-    run_stories(client_stories);
-    run_stories(writer_stories);
+    for (const struct story_book *book = story_books; book->stories; book++)
+        run_stories(book);
     place_remove();
     report();
     if (errors_control)

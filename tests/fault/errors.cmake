@@ -1,16 +1,28 @@
 # Errors of files and of memory: a program that stands in the C library's place, as the power cuts' does.
-add_executable(fault_errors fault/errors.c fault/errors_client.c fault/errors_client_acts.c fault/errors_client_reads.c
-  fault/errors_table.c fault/errors_writer.c fault/errors_controls.c fault/world.c fault/world_run.c fault/world_check.c fault/script.c
-  fault/state.c fault/stigmer.c fault/memory.c fault/calls.c fault/disk.c fault/disk_names.c fault/place.c)
-set_target_properties(fault_errors PROPERTIES
-  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/fault OUTPUT_NAME errors)
-target_link_libraries(fault_errors PRIVATE stigstore_options client_embedded PkgConfig::CMOCKA)
+set(errors_parts errors errors_client errors_client_acts errors_client_reads errors_table errors_controls memory calls
+  disk disk_names place)
+list(TRANSFORM errors_parts REPLACE "(.+)" "${CMAKE_CURRENT_LIST_DIR}/\\1.c")
 set(instead_of malloc calloc realloc reallocarray free strdup strndup realpath asprintf __asprintf_chk
   clock_boot_ns clock_deadline_ns
-  writer_run sqlite_list_next sqlite_status sqlite_run sqlite_fail)
+  sqlite_list_next sqlite_status sqlite_run sqlite_fail)
 list(TRANSFORM instead_of PREPEND LINKER:--wrap=)
-target_link_options(fault_errors PRIVATE ${instead_of})
+add_executable(fault_errors ${errors_parts} fault/errors_local.c fault/errors_writer.c fault/world.c fault/world_run.c
+  fault/world_check.c fault/script.c fault/state.c fault/stigmer.c)
+target_link_libraries(fault_errors PRIVATE stigstore_options client_embedded PkgConfig::CMOCKA)
+add_executable(fault_errors_remote ${errors_parts} fault/errors_remote.c)
+target_compile_definitions(fault_errors_remote PRIVATE STIGSTORE_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+target_link_libraries(fault_errors_remote PRIVATE stigstore_options client_full test_support PkgConfig::CMOCKA)
+foreach(program errors errors_remote)
+  set_target_properties(fault_${program} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/fault OUTPUT_NAME ${program})
+  target_link_options(fault_${program} PRIVATE ${instead_of})
+endforeach()
+target_link_options(fault_errors PRIVATE LINKER:--wrap=writer_run) # the world watches it
+target_link_options(fault_errors_remote PRIVATE LINKER:--wrap=body_decode_replies)
 
+stigstore_fault_test(fault_errors_remote COMMAND fault_errors_remote --kind memory --every 3 TIMEOUT 300)
+stigstore_fault_test(fault_errors_remote_control_wrong-status TIMEOUT 120
+  COMMAND fault_errors_remote --kind memory --story remote-reading --control wrong-status)
 stigstore_fault_test(fault_errors COMMAND fault_errors --every 37 TIMEOUT 300)
 foreach(control half-list:client-reading:read wrong-status:client-saving:memory swallowed-write:client-saving:memory
         leak:client-opening:memory stuck:client-saving:sync)

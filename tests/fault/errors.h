@@ -25,7 +25,8 @@ extern struct errors {
     int depth;     /* of INSIDE */
     bool counting; /* nothing fails */
     const char *story, *act;
-    char path[160];              /* of the story's database, in a folder of its own */
+    char path[160];              /* of the story's database, in a folder of its own; or a service's URL */
+    bool is_remote;              /* the latter */
     unsigned long statuses[160]; /* that acts ended with while a fault was there */
 } errors;
 
@@ -50,7 +51,15 @@ struct story {
     const char *name;
     void (*tell)(void);
 };
-extern const struct story client_stories[], writer_stories[]; /* end with a NULL name */
+extern const struct story client_stories[], remote_stories[], writer_stories[]; /* end with a NULL name */
+
+/* What a program tells. */
+struct story_book {
+    const struct story *stories;
+    void (*begin)(void); /* before each telling; NULL: a fresh folder is all it takes */
+    bool is_patient;     /* what fails is tried again until the deadline: nothing fails but once */
+};
+extern const struct story_book story_books[]; /* ends with NULL stories */
 
 /* A fault that the stories must find, wrapped around the product: see errors_controls.c. NULL: none. */
 extern const char *errors_control;

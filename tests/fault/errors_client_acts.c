@@ -20,7 +20,7 @@ static int open_with(struct scene *scene, uint32_t flags)
 {
     const stigstore_options options = {.struct_size = sizeof options,
                                        .flags = flags,
-                                       .open_timeout_ms = 100,
+                                       .open_timeout_ms = errors.is_remote ? 10000 : 100,
                                        .log = getenv("STIGSTORE_FAULT_LOG") ? log_line : NULL};
     int status;
 
