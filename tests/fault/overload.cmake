@@ -26,7 +26,7 @@ if(NOT STIGSTORE_SANITIZE)
   overload_test(descriptors 1)
 
   # situation:fault:class of what must be found
-  foreach(control ten-times:no-bounds:memory ten-times:dear-refusals:throughput neighbour:no-share:neighbour
+  foreach(control ten-times:no-bounds:memory ten-times:dear-refusals:answers neighbour:no-share:neighbour
       grants:no-room:neighbour writer-stopped:lost-reply:answers slow-disk:one-by-one:throughput
       held-snapshot:endless-snapshots:wal stopped-client:nameless:wal stopped-client:waits-for-snapshots:life
       stopped-client:no-checkpoint:wal deaf:no-bounds:memory crowd:leaks-descriptors:descriptors
