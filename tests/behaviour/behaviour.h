@@ -55,4 +55,5 @@ int cursor_tests(void);
 int handle_tests(void);
 int thread_tests(void);
 int edge_tests(void);
+int misuse_tests(void);
 #endif

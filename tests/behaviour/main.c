@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     }
     store = open_another();
     int failed = resource_tests() + condition_tests() + audit_tests() + cursor_tests() + queue_tests() + edge_tests() +
-                 thread_tests() + handle_tests();
+                 thread_tests() + handle_tests() + misuse_tests();
     stigstore_free(&store);
     if (service.pid)
         service_free(&service);

@@ -92,6 +92,31 @@ static void only_a_list_streams(void **state)
     assert_int_equal(scene->envelope.status, STATUS_INVALID_ARGUMENT);
 }
 
+static void expect_no_list(struct scene *scene, const struct envelope *envelope, int status)
+{
+    scene_receives(scene);
+    assert_int_equal(scene->envelope.type, MESSAGE_STREAM);
+    assert_int_equal(scene->envelope.ticket, envelope->ticket);
+    assert_int_equal(scene->envelope.flags, ENVELOPE_LAST);
+    assert_int_equal(scene->envelope.status, status);
+}
+
+static void lists_are_for_those_who_may_read(void **state)
+{
+    struct scene *scene = *state;
+    struct request list = scene_get("");
+    list.operation = OPERATION_LIST;
+    struct envelope envelope = scene_envelope(scene, MESSAGE_READ);
+    envelope.flags = ENVELOPE_STREAM;
+    envelope.role = ROLE_NONE;
+    scene_asks(scene, &envelope, &list, 1);
+    expect_no_list(scene, &envelope, STATUS_PERMISSION_DENIED);
+    envelope = scene_envelope(scene, MESSAGE_READ);
+    envelope.flags = ENVELOPE_STREAM;
+    stage_sends(&scene->stage, &envelope, span_text("\xff\xff\xff"));
+    expect_no_list(scene, &envelope, STATUS_INVALID_ARGUMENT);
+}
+
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, scene_setup, scene_teardown)
 
 int main(void)
@@ -102,6 +127,7 @@ int main(void)
         STAGED(a_list_that_is_not_taken_expires),
         STAGED(too_many_lists_are_refused),
         STAGED(only_a_list_streams),
+        STAGED(lists_are_for_those_who_may_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

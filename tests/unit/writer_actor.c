@@ -290,6 +290,30 @@ static void ask_backup(struct scene *scene, const char *path)
     stage_asks(&scene->stage, MESSAGE_CONTROL, ++scene->ticket, control_encode(&control, scene->stage.arena));
 }
 
+static void expect_no_control(struct scene *scene, struct envelope envelope, struct span body, int status)
+{
+    stage_sends(&scene->stage, &envelope, body);
+    assert_int_equal(await_reply(scene, envelope.first)->status, status);
+}
+
+static void test_backups_are_for_administrators(void **state)
+{
+    struct scene *scene = *state;
+    struct envelope envelope = stage_envelope(&scene->stage, MESSAGE_CONTROL, ++scene->ticket);
+    char path[160];
+    snprintf(path, sizeof path, "%s/copy.sqlite", scene->stage.folder);
+    const struct control backup = {.verb = CONTROL_BACKUP, .argument = span_text(path)};
+    const struct control other = {.verb = CONTROL_STATUS};
+
+    start_writer(scene);
+    expect_no_control(scene, envelope, span_text("\xff"), STATUS_INVALID_ARGUMENT);
+    expect_no_control(scene, envelope, control_encode(&other, scene->stage.arena), STATUS_UNSUPPORTED);
+    envelope.role = ROLE_WRITER;
+    expect_no_control(scene, envelope, control_encode(&backup, scene->stage.arena), STATUS_PERMISSION_DENIED);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(write_one(scene, 1, "a")->status, STATUS_OK);
+}
+
 static void test_makes_a_backup(void **state)
 {
     struct scene *scene = *state;
@@ -436,6 +460,7 @@ int main(void)
         TEST(test_refuses_what_is_no_batch),
         TEST(test_finishes_when_drained),
         TEST(test_ends_in_order_by_a_signal),
+        TEST(test_backups_are_for_administrators),
         TEST(test_makes_a_backup),
         TEST(test_one_writer_at_a_time),
         TEST(test_takes_over_only_when_told),
