@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|fault|image|run|bench ...
+# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|fault|coverage|image|run|bench ...
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libprotobuf-c-dev
@@ -7,6 +7,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsql
 tests="libcmocka-dev g++ sqlite3 procps"
 sanitize="clang libclang-rt-14-dev llvm"
 fault="valgrind clang libclang-rt-14-dev llvm"
+coverage="gcovr python3"
 bench="redis-server redis-tools etcd-server etcd-client gnuplot-nox jq procps"
 run="libzmq5 libczmq4 libsqlite3-0 libprotobuf-c1 libjansson4 libsodium23 protobuf-compiler"
 
@@ -19,10 +20,11 @@ for group in "$@"; do
     test) wanted+=($tests) ;;
     sanitize) wanted+=($sanitize) ;;
     fault) wanted+=($fault) ;;
+    coverage) wanted+=($coverage) ;;
     run) wanted+=($run) ;;
     image) wanted+=($image) ;;
     bench) wanted+=($bench) ;;
-    *) echo "usage: $0 build|test|sanitize|fault|image|run|bench ..." >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|sanitize|fault|coverage|image|run|bench ..." >&2; exit 2 ;;
   esac
 done
 
