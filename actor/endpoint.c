@@ -71,7 +71,7 @@ static int make_folders(const char *folder, struct failure *failure)
     char path[PATH_MAX];
     if (strlen(folder) >= sizeof path)
         return failure_set(failure, STATUS_INVALID_ARGUMENT, "the path of the folder is too long");
-    strcpy(path, folder);
+    memcpy(path, folder, strlen(folder) + 1);
     for (char *slash = path + 1; slash;) {
         slash = strchr(slash, '/');
         if (slash)

@@ -45,7 +45,7 @@ static void choose_name(struct health *health)
     json_t *found = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     const char *host = json_string_value(json_object_get(found, "host"));
     int64_t age_ms = clock_wall_ms() - (int64_t)info.st_mtime * 1000;
-    if (host && strcmp(host, health->host) != 0 && age_ms < 2 * HEALTH_STALE_MS)
+    if (host && strcmp(host, health->host) != 0 && age_ms < INT64_C(2) * HEALTH_STALE_MS)
         snprintf(health->name, sizeof health->name, "%s-%ld-%08" PRIx32, health->actor, (long)getpid(),
                  (uint32_t)health->life);
     json_decref(found);

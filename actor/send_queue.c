@@ -21,12 +21,13 @@ static void free_body(void *body, void *hint)
     free(body);
 }
 
+/* Takes the body when it succeeds. */
 static int init_body(zmq_msg_t *frame, void *body, size_t size)
 {
-    if (size > 0)
-        return zmq_msg_init_data(frame, body, size, free_body, NULL);
-    free(body);
-    return zmq_msg_init(frame);
+    int rc = size > 0 ? zmq_msg_init_data(frame, body, size, free_body, NULL) : zmq_msg_init(frame);
+    if (rc == 0 && size == 0)
+        free(body);
+    return rc;
 }
 
 bool send_queue_add(struct send_queue *queue, const struct envelope *envelope, void *body, size_t size)

@@ -300,7 +300,7 @@ static void judge_version(struct worker *worker, struct task *operation, const s
     bool by_hash = operation->action == ACTION_AUDIT_BY_HASH;
     stigstore_bytes asked = by_hash ? operation->request.hash : operation->request.tag;
     stigstore_bytes got = by_hash ? item->hash : item->tag;
-    if (got.size != asked.size || memcmp(got.data, asked.data, got.size) != 0)
+    if (!asked.data || got.size != asked.size || memcmp(got.data, asked.data, got.size) != 0)
         wrong(worker, operation, "another version than the one asked for");
     judge_row(worker, operation, item, operation->key, operation->seen);
 }

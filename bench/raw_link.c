@@ -39,7 +39,7 @@ static bool set_keys(void *socket, const char *server_key, const char *key_file)
     FILE *file = key_file ? fopen(key_file, "re") : NULL;
     size_t got = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
     if (file)
-        fclose(file);
+        (void)fclose(file);
     bool done = got > 0 && set_key(socket, ZMQ_CURVE_SERVERKEY, server_key, NULL) &&
                 set_key(socket, ZMQ_CURVE_PUBLICKEY, text, "public-key") &&
                 set_key(socket, ZMQ_CURVE_SECRETKEY, text, "secret-key");

@@ -192,8 +192,11 @@ bool report_csv(const struct bench_report *report, const char *path)
 static void plot_line(FILE *gnuplot, const struct histogram *histogram)
 {
     /* "One in so many": 1, 1.1, ... to the number of operations. */
-    for (double in = 1; in < (double)histogram->count * 1.1 + 1; in *= 1.1)
+    double in = 1;
+    while (in < (double)histogram->count * 1.1 + 1) {
         fprintf(gnuplot, "%g %g\n", in, microseconds(histogram, 100 * (1 - 1 / in)));
+        in *= 1.1;
+    }
     fputs("e\n", gnuplot);
 }
 

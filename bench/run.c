@@ -64,7 +64,7 @@ static bool open_handles(struct bench *bench, struct bench_report *report)
                                              .durability_normal = options->durability_normal,
                                              .server_key = options->server_key,
                                              .key_file = options->key_file};
-    bench->handles = calloc(options->handles + 1u, sizeof(*bench->handles));
+    bench->handles = calloc(options->handles + 1u, sizeof(stigstore *));
     for (unsigned i = 0; bench->handles && i <= options->handles; i++) {
         stigstore_result *result = NULL;
         int status = stigstore_open(options->url, &store_options, &bench->handles[i], &result);

@@ -303,7 +303,12 @@ bool phase_run(struct bench *bench, const struct phase_plan *plan, struct phase_
                                 .in_flight = BESIDE_WINDOW,
                                 .rate = plan->beside_rate};
     struct worker *workers = calloc(count, sizeof(*workers));
-    bool done = workers != NULL;
+    bool done = true;
+    *result = (struct phase_result){.latency = result->latency, .beside = result->beside};
+    if (!workers) {
+        snprintf(result->tally.complaint, sizeof(result->tally.complaint), "no memory");
+        return false;
+    }
     bench->phases++;
     phase_init(&phases[0], plan, plan->threads);
     phase_init(&phases[1], &beside, 1);
@@ -316,12 +321,11 @@ bool phase_run(struct bench *bench, const struct phase_plan *plan, struct phase_
         }
         done = prepare(&workers[i]);
     }
-    *result = (struct phase_result){.latency = result->latency, .beside = result->beside};
     if (done)
         run_phases(bench, phases, plan, workers, count);
     else
         snprintf(result->tally.complaint, sizeof(result->tally.complaint), "no memory");
-    for (unsigned i = 0; workers && i < count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         bool is_beside = i >= plan->threads;
         struct tally apart = {0};
         if (done)

@@ -54,7 +54,7 @@ static const struct workload workloads[] = {
      .loads = true,
      .documents = true,
      .keys = 64,
-     .value_bytes = 200 * KIB},
+     .value_bytes = (size_t)200 * KIB},
 };
 
 enum { WORKLOADS = sizeof(workloads) / sizeof(*workloads) };

@@ -27,7 +27,7 @@ static uint64_t bucket_end(unsigned bucket)
 
 static void turn(struct histogram *histogram, int64_t now_ns)
 {
-    bool recent = now_ns - histogram->began_ns < 2 * HISTOGRAM_SPAN_S * NS_PER_S;
+    bool recent = now_ns - histogram->began_ns < 2 * NS_PER_S * HISTOGRAM_SPAN_S;
     if (recent)
         memcpy(histogram->last, histogram->present, sizeof(histogram->last));
     else

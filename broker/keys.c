@@ -85,9 +85,9 @@ static int load_secret(struct keys *keys, struct failure *failure)
 static uint8_t role_of(const char *name)
 {
     static const char *const names[] = {[ROLE_READER] = "reader", [ROLE_WRITER] = "writer", [ROLE_ADMIN] = "admin"};
-    for (uint8_t role = ROLE_READER; role <= ROLE_ADMIN; role++)
+    for (int role = ROLE_READER; role <= ROLE_ADMIN; role++)
         if (strcmp(name, names[role]) == 0)
-            return role;
+            return (uint8_t)role;
     return ROLE_NONE;
 }
 

@@ -211,7 +211,7 @@ int cli_each(stigstore *store, const stigstore_request *list, int (*take)(void *
 /* No store takes more than the limit, so nothing beyond it is read. */
 static bool read_all(int fd, stigstore_bytes *data)
 {
-    size_t capacity = 64 * 1024, size = 0;
+    size_t capacity = (size_t)64 * 1024, size = 0;
     char *bytes = malloc(capacity);
     while (bytes) {
         ssize_t got = read(fd, bytes + size, capacity - size);

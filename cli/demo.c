@@ -64,7 +64,7 @@ static void done(const struct tour *tour, const char *step, const char *format, 
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     printf("%-10s %-78s %8.3f s\n", step, text, seconds);
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 /* True when the step's status is the one expected; else it says what came instead. */

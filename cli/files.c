@@ -64,7 +64,7 @@ int cli_backup(int argc, char **argv)
     stigstore_result *result = NULL;
     int status = stigstore_backup(store, path, &result);
     int code = result ? cli_report(CLI_READS, result) : cli_report_status(CLI_READS, status, 0, NULL);
-    if (code == CLI_OK)
+    if (code == CLI_OK && result)
         printf("%" PRIu64 "\n", result->revision);
     stigstore_result_free(&result);
     stigstore_free(&store);

@@ -21,7 +21,7 @@ static json_t *describe(long pid)
     if (file && fgets(name, sizeof(name), file))
         name[strcspn(name, "\n")] = '\0';
     if (file)
-        fclose(file);
+        (void)fclose(file);
     return json_pack("{s:I,s:s}", "pid", (json_int_t)pid, "program", name);
 }
 
@@ -60,6 +60,6 @@ json_t *holders_of(const char *database_path)
         if (parse_read_mark(line, &shm, &pid) && !is_listed(holders, pid))
             json_array_append_new(holders, describe(pid));
     if (locks)
-        fclose(locks);
+        (void)fclose(locks);
     return holders;
 }

@@ -74,6 +74,6 @@ int cli_import(int argc, char **argv)
     }
     stigstore_free(&store);
     if (!is_stdin)
-        fclose(in);
+        (void)fclose(in);
     return cli_finish(code);
 }

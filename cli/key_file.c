@@ -30,7 +30,10 @@ static bool take_line(const char *line, char public_key[KEY_FILE_CHARS + 1])
     int at = 0;
     if (sscanf(line, " public-key = %n", &at) != 0 || at == 0)
         return false;
-    const char *value = line + at, quote[] = {*value == '"' || *value == '\'' ? *value : '\0', '\0'};
+    const char *value = line + at;
+    char quote[] = {*value, '\0'};
+    if (*value != '"' && *value != '\'')
+        *quote = '\0';
     if (*quote)
         value++;
     size_t length = strcspn(value, *quote ? quote : " \t\r#");

@@ -151,7 +151,7 @@ static void greet(void *context)
            "  %s status%s%s\n",
            stigstore_version(), greeting->config->values[SERVE_db], endpoint, program, option, store, program, option,
            store, program, option, store);
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 static int run(const struct serve_config *config, const struct numbers *numbers, bool is_default_store, int ready_fd)

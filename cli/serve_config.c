@@ -31,7 +31,7 @@ static void environment_name(const char *option, char *out, size_t out_bytes)
 {
     snprintf(out, out_bytes, "STIGSTORE_%s", option);
     for (char *at = out; *at; at++)
-        *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+        *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
 }
 
 int serve_config_environment(struct serve_config *config, struct failure *failure)
@@ -115,7 +115,7 @@ int serve_config_file(struct serve_config *config, const char *path, struct fail
         if (of_file.values[setting])
             status = serve_config_set(config, (enum serve_setting)setting, of_file.values[setting]);
     serve_config_clear(&of_file);
-    fclose(in);
+    (void)fclose(in);
     return status;
 }
 

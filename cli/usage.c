@@ -35,7 +35,7 @@ static void parse(const struct argp *argp, int argc, char **argv, unsigned flags
     error_t error = argp_parse(argp, argc, argv, flags, NULL, input);
     stderr = real;
     if (one_line)
-        fclose(one_line);
+        (void)fclose(one_line);
     if (error) {
         cli_error("cannot read the command line: %s", strerror(error));
         exit(CLI_FAILED);

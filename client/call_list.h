@@ -8,13 +8,15 @@
 #define CLIENT_CALL_LIST_H
 #include "client/lane.h"
 
+#include <assert.h>
+
 struct call_list {
     struct call head; /* only its links are used */
 };
 
 static inline void call_list_init(struct call_list *list)
 {
-    list->head.next = list->head.previous = &list->head;
+    *list = (struct call_list){.head = {.next = &list->head, .previous = &list->head}};
 }
 
 static inline struct call *call_list_first(const struct call_list *list)
@@ -47,6 +49,7 @@ static inline void call_list_prepend(struct call_list *list, struct call *call)
 
 static inline void call_list_remove(struct call *call)
 {
+    assert(call->previous && call->next);
     call->previous->next = call->next;
     call->next->previous = call->previous;
     call->next = call->previous = NULL;

@@ -7,6 +7,7 @@
 #include "client/core.h"
 #include "client/open.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -160,6 +161,7 @@ static int open_store(const char *url, const stigstore_options *given, struct st
         status = new_store(&options, &store, failure);
     if (status != STATUS_OK)
         return status;
+    assert(store);
     open_options = (struct open_options){
         .open_timeout_ms = options.open_timeout_ms ? options.open_timeout_ms : DEFAULT_TIMEOUT_MS,
         .durability_normal = options.durability_normal,

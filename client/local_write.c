@@ -204,6 +204,7 @@ static void end_backup(struct local_writes *writes, const struct reply *reply)
 {
     struct call *call = call_list_first(&writes->backups);
 
+    assert(call);
     call_list_remove(call);
     settle(call, reply);
 }

@@ -156,7 +156,7 @@ static void hash_path(const char *path, char digits[ENDPOINT_DIGITS + 1])
     SHA256Init(&context);
     SHA256Update(&context, (const uint8_t *)path, strlen(path));
     SHA256Final(digest, &context);
-    for (int i = 0; i < ENDPOINT_DIGITS / 2; i++)
+    for (size_t i = 0; i < ENDPOINT_DIGITS / 2; i++)
         snprintf(digits + 2 * i, 3, "%02x", digest[i]);
 }
 
@@ -210,7 +210,7 @@ bool locate_is_answered(const char *endpoint)
 
     if (strncmp(endpoint, "ipc://", strlen("ipc://")) != 0 || strlen(path) >= sizeof(address.sun_path))
         return false;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;

@@ -48,7 +48,7 @@ struct waiters {
 
 static void join_all(struct stigstore *store, struct waiters *waiters, const struct waiter *as)
 {
-    waiters->remote = waiters->reads = waiters->writes = *as;
+    *waiters = (struct waiters){.remote = *as, .reads = *as, .writes = *as};
     if (store->remote)
         driver_join(store->remote, &waiters->remote);
     if (store->reads)

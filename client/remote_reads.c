@@ -52,10 +52,8 @@ void remote_reads_free(struct remote_reads **reads)
 {
     if (!*reads)
         return;
-    while ((*reads)->first) {
-        struct read_flight *flight = (*reads)->first;
-
-        remote_reads_unlink(*reads, flight);
+    for (struct read_flight *flight = (*reads)->first, *next; flight; flight = next) {
+        next = flight->next;
         free(flight);
     }
     free((*reads)->spare);
@@ -157,6 +155,7 @@ static void end_flights(struct remote_reads *reads, struct call_list *expired, s
         struct read_flight *flight = reads->last;
 
         remote_reads_unlink(reads, flight);
+        assert(reads->last != flight);
         end_or_ask_again(reads, flight, expired, lost);
         free(flight);
     }
@@ -286,6 +285,7 @@ void remote_reads_sent(struct remote_reads *reads, const struct remote_read *rea
     for (size_t i = 0; i < read->count; i++) {
         struct call *call = call_list_first(&reads->waiting);
 
+        assert(call);
         call_list_remove(call);
         call->lane_data = flight;
         call->number = flight->number;
@@ -301,6 +301,7 @@ void remote_reads_refuse(struct remote_reads *reads, int status)
     struct call *call = call_list_first(&reads->waiting);
     struct reply reply = {.status = status};
 
+    assert(call);
     call_list_remove(call);
     call->lane_data = NULL;
     call->settle(call, &reply, true);

@@ -115,7 +115,7 @@ static bool grow_ring(struct remote_session *session)
     if (!ring)
         return false;
     for (uint64_t number = session->header.floor; number < session->next; number++)
-        ring[number & (capacity - 1)] = *slot_of(session, number);
+        ring[number & (capacity - 1)] = *slot_at(session, number);
     free(session->ring);
     session->ring = ring;
     session->capacity = capacity;
@@ -137,9 +137,10 @@ static void number_first(struct remote_session *session)
 {
     struct call *call = call_list_first(&session->waiting);
 
+    assert(call);
     call_list_remove(call);
     call->number = session->next++;
-    *slot_of(session, call->number) = (struct slot){.call = call};
+    *slot_at(session, call->number) = (struct slot){.call = call};
 }
 
 /* The request for `number`, which may be a waiting call's; false: nothing (more) can be sent now. */
@@ -211,7 +212,7 @@ void remote_session_sent(struct remote_session *session, const struct remote_bat
 
     assert(session->flight_count < FLIGHTS_MOST && batch->first == session->send_next);
     for (uint64_t number = batch->first; number < batch->first + batch->count; number++) {
-        struct slot *slot = slot_of(session, number);
+        struct slot *slot = slot_at(session, number);
 
         session->counters.sent++;
         session->counters.resent += slot->sent_seq != 0;
@@ -230,7 +231,7 @@ void remote_session_sent(struct remote_session *session, const struct remote_bat
 
 void remote_session_refuse(struct remote_session *session, const struct remote_batch *batch, int status)
 {
-    struct slot *slot = slot_of(session, batch->first);
+    struct slot *slot = slot_at(session, batch->first);
     struct reply reply = {.status = status, .flags = slot_is_sure(slot) ? REPLY_NOT_APPLIED : 0};
 
     remote_session_end(session, slot, &reply, false);
@@ -239,7 +240,7 @@ void remote_session_refuse(struct remote_session *session, const struct remote_b
 static struct call *find_unsent(const struct remote_session *session, bool no_wait_alone)
 {
     for (uint64_t number = session->send_next; number < session->next; number++) {
-        struct call *call = slot_of(session, number)->call;
+        struct call *call = slot_at(session, number)->call;
 
         if (call && call->copies_sent == 0 && (!no_wait_alone || call->request.flags & REQUEST_NO_WAIT))
             return call;
@@ -291,7 +292,7 @@ void remote_session_counters(const struct remote_session *session, struct remote
     *counters = session->counters;
     counters->unsettled = counters->waiting = 0;
     for (uint64_t number = session->header.floor; number < session->next; number++)
-        counters->unsettled += slot_of(session, number)->call != NULL;
+        counters->unsettled += slot_at(session, number)->call != NULL;
     for (struct call *call = call_list_first(&session->waiting); call; call = call_list_next(&session->waiting, call))
         counters->waiting++;
     counters->in_flight_messages = session->flight_count;

@@ -25,7 +25,7 @@ static void settle_list(struct call_list *list, int status)
 static void leave_session(struct remote_session *session, struct call_list *lost)
 {
     for (uint64_t number = session->header.floor; number < session->next; number++) {
-        struct slot *slot = slot_of(session, number);
+        struct slot *slot = slot_at(session, number);
 
         if (slot->call && !slot_is_sure(slot)) {
             slot->call->number = 0;
@@ -75,7 +75,7 @@ size_t remote_session_other_store(struct remote_session *session, bool tell)
     call_list_init(&back);
     leave_session(session, &lost);
     for (uint64_t number = session->header.floor; tell && number < session->next; number++) {
-        struct slot *slot = slot_of(session, number);
+        struct slot *slot = slot_at(session, number);
 
         if (slot->call) {
             slot->call->number = 0;
@@ -99,7 +99,7 @@ size_t remote_session_other_store(struct remote_session *session, bool tell)
 static void forget_connection(struct remote_session *session)
 {
     for (uint64_t number = session->header.floor; number < session->next; number++) {
-        struct slot *slot = slot_of(session, number);
+        struct slot *slot = slot_at(session, number);
 
         slot->doubt |= slot->outstanding > 0;
         slot->outstanding = 0;
@@ -177,7 +177,7 @@ static void out_of_order(struct remote_session *session, uint64_t missing, uint6
 static void passing(struct remote_session *session, uint64_t number, const struct reply *reply, uint64_t seq,
                     int64_t now_ns)
 {
-    struct slot *slot = slot_of(session, number);
+    struct slot *slot = slot_at(session, number);
     struct call *call = slot->call;
     struct reply final = *reply;
     bool retried;

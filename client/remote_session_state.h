@@ -9,6 +9,8 @@
 #include "client/call_list.h"
 #include "client/remote_session.h"
 
+#include <assert.h>
+
 enum { FLIGHTS_MOST = 16 };
 
 struct slot {
@@ -54,6 +56,15 @@ static inline struct slot *slot_of(const struct remote_session *session, uint64_
     if (number < session->header.floor || number >= session->next)
         return NULL;
     return &session->ring[number & (session->capacity - 1)];
+}
+
+/* Of a number that has one. */
+static inline struct slot *slot_at(const struct remote_session *session, uint64_t number)
+{
+    struct slot *slot = slot_of(session, number);
+
+    assert(slot);
+    return slot;
 }
 
 /* No copy of it can have been applied, nor can be. */

@@ -160,7 +160,7 @@ static struct span put(struct span from, unsigned char **at)
 {
     struct span to = {from.data ? *at : NULL, from.size};
 
-    if (from.size)
+    if (from.data)
         memcpy(*at, from.data, from.size);
     *at += from.size;
     return to;

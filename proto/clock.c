@@ -67,12 +67,12 @@ static bool parse_boot_id(const char *text, size_t size, uint8_t id[BOOT_ID_BYTE
         int value = hex_value(text[i]);
         if (text[i] == '-')
             continue;
-        if (value < 0 || digits == 2 * BOOT_ID_BYTES)
+        if (value < 0 || digits == (size_t)2 * BOOT_ID_BYTES)
             return false;
         id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | value);
         digits++;
     }
-    return digits == 2 * BOOT_ID_BYTES;
+    return digits == (size_t)2 * BOOT_ID_BYTES;
 }
 
 static void read_boot_id(void)

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 
 enum status {
-#define STATUS_ENUM(name, number, applied, advice, text) STATUS_##name = number,
+#define STATUS_ENUM(name, number, applied, advice, text) STATUS_##name = (number),
     STIGSTORE_STATUS_MAP(STATUS_ENUM)
 #undef STATUS_ENUM
-#define STATUS_ENUM(name, number, text) STATUS_##name = number,
+#define STATUS_ENUM(name, number, text) STATUS_##name = (number),
         WIRE_STATUS_MAP(STATUS_ENUM)
 #undef STATUS_ENUM
 };

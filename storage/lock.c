@@ -199,6 +199,7 @@ static int attach(struct lock *lock, struct failure *failure)
         status = entry_open(lock, &entry, failure);
     if (status != STATUS_OK)
         return status;
+    assert(entry);
     entry->users++;
     lock->entry = entry;
     return STATUS_OK;

@@ -105,7 +105,7 @@ static int store_row(sqlite3_stmt *statement, const struct meta_row *row, const 
         memcpy(&number, at, sizeof number);
         rc = sqlite3_bind_int64(statement, 2, number);
     } else if (row->type == META_FLAG) {
-        rc = sqlite3_bind_int(statement, 2, *(const bool *)at);
+        rc = sqlite3_bind_int(statement, 2, *(const bool *)at ? 1 : 0);
     } else {
         rc = sqlite3_bind_blob(statement, 2, at, ID_BYTES, SQLITE_STATIC);
     }

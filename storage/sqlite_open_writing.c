@@ -217,7 +217,7 @@ static int take_over(struct sqlite_store *store, struct schema_meta *meta)
 
 static int commit_takeover(struct sqlite_store *store)
 {
-    struct schema_meta meta;
+    struct schema_meta meta = {0};
     int rc = sqlite_run_plain(store, WRITE_BEGIN);
     if (rc == SQLITE_OK)
         rc = take_over(store, &meta);

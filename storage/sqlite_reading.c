@@ -182,7 +182,8 @@ int sqlite_read_item(sqlite3_stmt *row, bool with_data, struct span kind, struct
                      struct arena *arena, size_t *room)
 {
     int columns = sqlite3_column_count(row);
-    size_t bytes = item_bytes(row, kind, columns > COLUMN_ID ? (struct span){0} : id, columns, with_data);
+    const struct span none = {0};
+    size_t bytes = item_bytes(row, kind, columns > COLUMN_ID ? none : id, columns, with_data);
     if (bytes > *room)
         return STATUS_TOO_LARGE;
     bool got = true;

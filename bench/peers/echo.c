@@ -72,7 +72,7 @@ static int open_pages(const char *path)
     for (off_t i = 0; file >= 0 && i < FILE_PAGES; i++)
         write_page(file, i);
     if (file >= 0)
-        fsync(file); /* from now on its length does not change: the cheapest of syncs */
+        (void)fsync(file); /* from now on its length does not change: the cheapest of syncs */
     return file;
 }
 
@@ -83,7 +83,7 @@ static void answer_for_ever(void *socket, const char *synced_path)
     for (off_t count = 0; zmq_poll(&item, 1, -1) >= 0; count++) {
         if (file >= 0) {
             write_page(file, count % FILE_PAGES);
-            fdatasync(file);
+            (void)fdatasync(file);
         }
         while (pass(socket, socket)) {
         }

@@ -29,7 +29,10 @@ static void usage(const char *program, const char *modes)
 
 static bool take(struct peer *peer, const char *name, const char *value)
 {
-    double number = atof(value);
+    char *end;
+    double number = strtod(value, &end);
+    if (strcmp(name, "--db") != 0 && *end != '\0')
+        return false;
     if (strcmp(name, "--seconds") == 0) {
         peer->seconds = number;
     } else if (strcmp(name, "--keys") == 0) {

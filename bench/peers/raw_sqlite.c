@@ -109,7 +109,7 @@ static void make_ids(struct raw *raw)
     peer_noise(raw->peer.seed, raw->data, raw->peer.value_bytes);
     for (uint64_t i = 0; i < raw->peer.keys; i++)
         peer_id(i, raw->ids[i]);
-    strcpy(raw->kind, kind);
+    snprintf(raw->kind, sizeof(raw->kind), "%s", kind);
 }
 
 static void load(struct raw *raw, const char *path)

@@ -33,8 +33,10 @@ static inline int folder_setup(void **state)
     if (!folder)
         return -1;
     snprintf(folder->path, sizeof folder->path, "/tmp/stigstore-test-XXXXXX");
-    if (!mkdtemp(folder->path))
+    if (!mkdtemp(folder->path)) {
+        free(folder);
         return -1;
+    }
     *state = folder;
     return 0;
 }
