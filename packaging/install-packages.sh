@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|fault|coverage|image|run|bench ...
+# Installs what is missing from Debian's packages, and says what.  Usage: install-packages.sh build|test|sanitize|static|fault|coverage|image|run|bench ...
 set -euo pipefail
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libprotobuf-c-dev
        protobuf-c-compiler protobuf-compiler libjansson-dev libmd-dev libsodium-dev"
 tests="libcmocka-dev g++ sqlite3 procps"
 sanitize="clang libclang-rt-14-dev llvm"
+static="gcc clang clang-tidy cppcheck"
 fault="valgrind clang libclang-rt-14-dev llvm"
 coverage="gcovr python3"
 bench="redis-server redis-tools etcd-server etcd-client gnuplot-nox jq procps"
@@ -19,12 +20,13 @@ for group in "$@"; do
     build) wanted+=($build) ;;
     test) wanted+=($tests) ;;
     sanitize) wanted+=($sanitize) ;;
+    static) wanted+=($static) ;;
     fault) wanted+=($fault) ;;
     coverage) wanted+=($coverage) ;;
     run) wanted+=($run) ;;
     image) wanted+=($image) ;;
     bench) wanted+=($bench) ;;
-    *) echo "usage: $0 build|test|sanitize|fault|coverage|image|run|bench ..." >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|sanitize|static|fault|coverage|image|run|bench ..." >&2; exit 2 ;;
   esac
 done
 
