@@ -4,6 +4,7 @@
 #include "proto/clock.h"
 #include "proto/limits.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { FIRST_ITEMS = 32 };
@@ -211,6 +212,7 @@ static bool copy_item(const struct item *from, struct item *to, struct arena *ar
 /* Items stand in an array of the stream's while a piece grows, so that the arena gets it once, in its size. */
 static bool make_room(struct stream *stream, size_t count)
 {
+    assert(stream->capacity > 0);
     if (count < stream->capacity)
         return true;
     struct item *more = realloc(stream->items, 2 * stream->capacity * sizeof(*more));
