@@ -68,9 +68,9 @@ struct table {
     const struct column *columns;
     size_t count;
 };
-#define TABLE(columns)                            \
-    {                                             \
-        columns, sizeof columns / sizeof *columns \
+#define TABLE(columns)                                 \
+    {                                                  \
+        (columns), sizeof(columns) / sizeof *(columns) \
     }
 static const struct table request_table = TABLE(request_columns);
 static const struct table item_table = TABLE(item_columns);

@@ -156,8 +156,10 @@ static void entry_put(struct registry *registry, struct entry *entry)
     if (--entry->users > 0)
         return;
     struct entry **place = &registry->entries;
-    while (*place != entry)
+    while (*place != entry) {
+        assert(*place);
         place = &(*place)->next;
+    }
     *place = entry->next;
     while (entry->spares) {
         struct spare *spare = entry->spares;

@@ -59,7 +59,7 @@ static bool statfs_nearest(const char *path, struct statfs *fs)
         return true;
     if (strlen(path) >= sizeof folder)
         return false;
-    strcpy(folder, path);
+    memcpy(folder, path, strlen(path) + 1);
     for (char *slash; (slash = strrchr(folder, '/')) != NULL;) {
         slash[slash == folder] = '\0'; /* keeps the root's own slash */
         if (statfs(folder, fs) == 0)

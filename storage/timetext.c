@@ -161,7 +161,7 @@ static int64_t time_of(struct civil date, int64_t hours, int64_t minutes, int64_
 static int64_t parse_own_form(const char *at)
 {
     struct civil date = {two_digits(at) * 100 + two_digits(at + 2), two_digits(at + 5), two_digits(at + 8)};
-    int64_t ms = (at[20] - '0') * 100 + two_digits(at + 21);
+    int64_t ms = INT64_C(100) * (at[20] - '0') + two_digits(at + 21);
     return time_of(date, two_digits(at + 11), two_digits(at + 14), two_digits(at + 17), ms);
 }
 

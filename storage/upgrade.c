@@ -107,6 +107,7 @@ static int copy_to(const struct upgrade *upgrade, const char *unfinished, const 
 {
     int status;
 
+    assert(unfinished && name);
     unlink(unfinished); /* left by one that was killed; the lock says that nobody is at it now */
     status = file_copy_database(upgrade->db, unfinished, upgrade->failure);
     if (status != STATUS_OK)

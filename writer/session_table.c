@@ -74,7 +74,8 @@ static void put(struct session_table *table, struct session *session)
 
 static bool make_buckets(struct session_table *table, size_t buckets)
 {
-    struct session **by_key = calloc(buckets, sizeof *by_key), **by_serial = calloc(buckets, sizeof *by_serial);
+    struct session **by_key = calloc(buckets, sizeof(struct session *)),
+                   **by_serial = calloc(buckets, sizeof(struct session *));
 
     if (!by_key || !by_serial) {
         free(by_key);
@@ -120,8 +121,10 @@ struct session_table *session_table_new(const struct session_limits *limits,
 void session_table_clear(struct session_table *table)
 {
     assert(!table->touched && !table->leaving);
-    while (table->orders[SESSION_BY_ROW].head)
-        session_remove(table, table->orders[SESSION_BY_ROW].head);
+    for (struct session *s = table->orders[SESSION_BY_ROW].head, *next; s; s = next) {
+        next = s->links[SESSION_LINK_ROW].next;
+        session_remove(table, s);
+    }
 }
 
 void session_table_free(struct session_table **table)
@@ -206,14 +209,14 @@ static int compare_use(const void *left, const void *right)
 
 void session_sort_by_use(struct session_table *table)
 {
-    struct session **all = calloc(table->count + 1, sizeof *all);
+    struct session **all = calloc(table->count + 1, sizeof(struct session *));
     size_t count = 0;
 
     if (!all)
         return; /* in order of rows, then: idle ones are found a little later */
     for (struct session *s = table->orders[SESSION_LIVE].head; s; s = s->links[SESSION_LINK_USE].next)
         all[count++] = s;
-    qsort(all, count, sizeof *all, compare_use);
+    qsort(all, count, sizeof(struct session *), compare_use);
     table->orders[SESSION_LIVE].head = table->orders[SESSION_LIVE].tail = NULL;
     for (size_t i = 0; i < count; i++)
         session_order_append(table, SESSION_LIVE, all[i]);
