@@ -148,17 +148,30 @@ static void end(struct scene *scene)
     stigstore_result_free(&scene->result);
 }
 
+static void open_twice(struct scene *scene)
+{
+    scene_do(scene, "open", act_open);
+    scene_do(scene, "save", act_save);
+    scene_do(scene, "close", act_close);
+    scene_do(scene, "open", act_open);
+    scene_do(scene, "get", act_get);
+    scene_do(scene, "save_over", act_save_over);
+    scene_do(scene, "close", act_close);
+}
+
+static void tell_connecting(void)
+{
+    struct scene scene = {.store = NULL};
+
+    open_twice(&scene);
+    end(&scene);
+}
+
 static void tell_opening(void)
 {
     struct scene scene = {.store = NULL};
 
-    DO(open);
-    DO(save);
-    DO(close);
-    DO(open);
-    DO(get);
-    DO(save_over);
-    DO(close);
+    open_twice(&scene);
     DO(open_for_reading);
     DO(get);
     DO(close);
@@ -251,20 +264,6 @@ static void tell_copying(void)
     DO(save);
     DO(save_large);
     DO(backup);
-    DO(save_over);
-    DO(close);
-    end(&scene);
-}
-
-static void tell_connecting(void)
-{
-    struct scene scene = {.store = NULL};
-
-    DO(open);
-    DO(save);
-    DO(close);
-    DO(open);
-    DO(get);
     DO(save_over);
     DO(close);
     end(&scene);

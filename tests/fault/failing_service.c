@@ -135,8 +135,6 @@ static void one_fault(struct place *place, const char *program, enum call kind, 
 static int set_up(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
-    char program[256];
-    bool is_ready;
 
     place->folder = folder_new();
     place->spec = folder_path(place->folder, "failing");
@@ -145,10 +143,7 @@ static int set_up(void **state)
     snprintf(place->database, sizeof place->database, "%s/store.sqlite", place->folder);
     snprintf(place->url, sizeof place->url, "ipc://%s/run/broker.sock", place->folder);
     snprintf(place->through_broker, sizeof place->through_broker, "%s?reads=broker", place->url);
-    snprintf(program, sizeof program, "%s/stigstore", programs);
-    const char *serve[] = {program, "serve", "--db", place->database, "--endpoint", place->url, NULL};
-    place->pid = scene_start(serve, -2, &is_ready);
-    assert_true(is_ready);
+    place->pid = scene_serve(programs, place->database, place->url);
     assert_status(OK, stigstore_open(place->through_broker, NULL, &place->store, NULL));
     *state = place;
     return 0;

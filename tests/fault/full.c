@@ -70,8 +70,6 @@ static stigstore *open_store(const char *url)
 static int set_up(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
-    char program[256];
-    bool is_ready;
 
     place->folder = folder_new();
     assert_int_equal(mount("none", place->folder, "tmpfs", 0, "size=24m,mode=700"), 0);
@@ -79,10 +77,7 @@ static int set_up(void **state)
     snprintf(place->url, sizeof place->url, "ipc://%s/run/broker.sock", place->folder);
     snprintf(place->through_broker, sizeof place->through_broker, "%s?reads=broker", place->url);
     snprintf(place->ballast, sizeof place->ballast, "%s/ballast", place->folder);
-    snprintf(program, sizeof program, "%s/stigstore", programs);
-    const char *serve[] = {program, "serve", "--db", place->database, "--endpoint", place->url, NULL};
-    place->pid = scene_start(serve, -2, &is_ready);
-    assert_true(is_ready);
+    place->pid = scene_serve(programs, place->database, place->url);
     place->local = open_store(place->url);
     place->broker = open_store(place->through_broker);
     *state = place;

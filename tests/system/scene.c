@@ -39,6 +39,17 @@ pid_t scene_start(const char *const *arguments, int out, bool *is_ready)
     return pid;
 }
 
+pid_t scene_serve(const char *programs, const char *database, const char *endpoint)
+{
+    char program[256];
+    bool is_ready;
+    snprintf(program, sizeof(program), "%s/stigstore", programs);
+    const char *serve[] = {program, "serve", "--db", database, "--endpoint", endpoint, NULL};
+    pid_t pid = scene_start(serve, -2, &is_ready);
+    assert_true(is_ready);
+    return pid;
+}
+
 struct output scene_run(int code, const char *const *words, const void *input, size_t input_size)
 {
     const char *all[MOST_WORDS] = {"stigstore"};

@@ -19,6 +19,8 @@
 /* Starts a program with --ready-fd behind `arguments`; `is_ready` false: it ended without saying READY. Its standard
  * output goes to `out` (-2: nowhere, standard error too). */
 pid_t scene_start(const char *const *arguments, int out, bool *is_ready);
+/* `stigstore serve` of another folder of programs; it is ready. */
+pid_t scene_serve(const char *programs, const char *database, const char *endpoint);
 /* Runs `stigstore` with these words and checks the exit code; what it printed is the caller's to free. */
 struct output scene_run(int code, const char *const *words, const void *input, size_t input_size);
 /* The same, and checks what it printed. */
