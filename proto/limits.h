@@ -34,8 +34,10 @@ enum {
     LIMIT_IDEMPOTENCY_RETENTION_S = 7 * 86400, /* the default */
     LIMIT_IDEMPOTENCY_RETENTION_MOST_S = 3660 * 86400,
     LIMIT_SNAPSHOT_MS = 30000,
-    LIMIT_DELETE_ONE_TRANSACTION = 50000, /* rows of a ranged delete; above it goes in steps of */
+    LIMIT_DELETE_ONE_TRANSACTION = 50000, /* rows of a ranged delete; above it goes in steps of at most */
     LIMIT_DELETE_STEP = 10000,
+    LIMIT_DELETE_STEP_FIRST = 500,
+    LIMIT_DELETE_STEP_LEAST = 100,
     LIMIT_STREAMS = 64, /* open lists of one reader */
     LIMIT_IPC_PATH_BYTES = 107,
     LIMIT_PATH_BYTES = 4096, /* a path on the wire */

@@ -5,6 +5,7 @@
 #include "writer/internal.h"
 
 enum { EXPIRE_KEYS_MOST = 64, EXPIRE_KEYS_S = 5 };
+#define STEP_NS NS_PER_MS /* what a step of a ranged delete is to take, without its commit */
 
 struct group {
     struct writer *writer;
@@ -41,8 +42,19 @@ static int rows_at_once(struct writer *writer, const struct request *request, bo
         if (status != STATUS_OK || count <= writer->delete_limit)
             return status;
     }
-    *most = writer->delete_limit < LIMIT_DELETE_STEP ? writer->delete_limit : LIMIT_DELETE_STEP;
+    *most = writer->delete_limit < writer->step_rows ? writer->delete_limit : writer->step_rows;
     return STATUS_OK;
+}
+
+/* Everybody else waits for a step, so the next one takes as many rows as this one's speed fits into its time. In whole
+ * multiples of the least: so one can tell a step's end in the file. */
+static void size_next_step(struct writer *writer, uint64_t rows, int64_t took_ns)
+{
+    uint64_t most = 2 * writer->step_rows < LIMIT_DELETE_STEP ? 2 * writer->step_rows : LIMIT_DELETE_STEP;
+    uint64_t fit = took_ns > 0 ? rows * (uint64_t)STEP_NS / (uint64_t)took_ns : most;
+
+    fit = fit < most ? fit : most;
+    writer->step_rows = fit < LIMIT_DELETE_STEP_LEAST ? LIMIT_DELETE_STEP_LEAST : fit - fit % LIMIT_DELETE_STEP_LEAST;
 }
 
 static int apply_ranged(struct group *group, const struct writer_item *item, struct session *session)
@@ -57,6 +69,7 @@ static int apply_ranged(struct group *group, const struct writer_item *item, str
     uint64_t most;
     bool more;
     int status = rows_at_once(group->writer, request, progress.active, &most);
+    int64_t begin_ns = clock_boot_ns();
 
     if (status == STATUS_OK)
         status = storage->ops->delete_rows(storage, &caller, request, progress.last, progress.count, most, reply, &last,
@@ -65,8 +78,10 @@ static int apply_ranged(struct group *group, const struct writer_item *item, str
         return status;
     if (!(reply->flags & REPLY_REPLAYED))
         reply->count += progress.count;
-    if (more)
+    if (more) {
+        size_next_step(group->writer, most, clock_boot_ns() - begin_ns);
         group->step = (struct progress){.active = true, .count = reply->count, .last = last};
+    }
     return more && session ? session_progress(session, reply->count, last) : STATUS_OK;
 }
 

@@ -19,6 +19,7 @@ struct writer {
     struct writer_counters counters;
     size_t group_limit;    /* halves when a group fails, doubles when one succeeds */
     uint64_t delete_limit; /* rows that a ranged delete may take at once; less while the disk is full */
+    uint64_t step_rows;    /* that the next step of one takes */
     bool stepped;          /* the last call was a step of a ranged delete */
     uint64_t turns;        /* steps so far */
     int64_t keys_due_ns;   /* when expired idempotency keys are looked for again */

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { BLOCKED_MOST = 64, DELETE_LIMIT_LEAST = 100, DISK_LOOK_S = 1 };
+enum { BLOCKED_MOST = 64, DISK_LOOK_S = 1 };
 
 /* ---- choosing ---- */
 
@@ -123,9 +123,9 @@ static bool make_steps_smaller(struct writer *writer, int status)
     const struct request *request = &item->message->requests[item->index];
 
     if (status != STATUS_STORAGE_FULL || !operation_is_ranged_delete(request->operation) ||
-        (request->flags & REQUEST_ALL_OR_NOTHING) || writer->delete_limit <= DELETE_LIMIT_LEAST)
+        (request->flags & REQUEST_ALL_OR_NOTHING) || writer->delete_limit <= LIMIT_DELETE_STEP_LEAST)
         return false;
-    writer->delete_limit = writer->delete_limit > LIMIT_DELETE_STEP ? LIMIT_DELETE_STEP / 10 : DELETE_LIMIT_LEAST;
+    writer->delete_limit = writer->delete_limit > LIMIT_DELETE_STEP ? LIMIT_DELETE_STEP / 10 : LIMIT_DELETE_STEP_LEAST;
     return true;
 }
 
@@ -286,6 +286,7 @@ static void set_options(struct writer *writer, const struct writer_options *opti
         writer->options.wall_ms = clock_wall_ms;
     writer->group_limit = LIMIT_GROUP_REQUESTS;
     writer->delete_limit = LIMIT_DELETE_ONE_TRANSACTION;
+    writer->step_rows = LIMIT_DELETE_STEP_FIRST;
 }
 
 static struct session_table *make_table(const struct writer *writer)

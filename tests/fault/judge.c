@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_ROWS = 10000, BULK_ROWS = DEED_CHUNKS * DEED_CHUNK_ROWS };
+enum { STEP_ROWS = 100 /* each step is a multiple of */, BULK_ROWS = DEED_CHUNKS * DEED_CHUNK_ROWS };
 
 struct judge {
     struct history *history;

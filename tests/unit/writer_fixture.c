@@ -17,6 +17,12 @@ static int begin(struct storage *storage, int64_t now_ms)
     return real->begin(storage, now_ms);
 }
 
+static void pass(int64_t ns)
+{
+    for (int64_t until_ns = clock_boot_ns() + ns; clock_boot_ns() < until_ns;)
+        continue;
+}
+
 static int apply(struct storage *storage, const struct storage_caller *caller, const struct request *request,
                  struct reply *reply, struct arena *arena)
 {
@@ -27,8 +33,7 @@ static int apply(struct storage *storage, const struct storage_caller *caller, c
         real->rollback(storage);
         return faults.poison_status;
     }
-    for (int64_t until_ns = clock_boot_ns() + faults.apply_ns; clock_boot_ns() < until_ns;)
-        continue;
+    pass(faults.apply_ns);
     return real->apply(storage, caller, request, reply, arena);
 }
 
@@ -45,7 +50,10 @@ static int delete_rows(struct storage *storage, const struct storage_caller *cal
         real->rollback(storage);
         return STATUS_STORAGE_FULL;
     }
-    return real->delete_rows(storage, caller, request, after, before, most, reply, last, more, arena);
+    pass(faults.step_ns);
+    int status = real->delete_rows(storage, caller, request, after, before, most, reply, last, more, arena);
+    faults.rows += status == STATUS_OK ? reply->count : 0;
+    return status;
 }
 
 static int commit(struct storage *storage, const struct storage_session_record *record, uint64_t *sequence)

@@ -17,8 +17,10 @@ struct faults {
     bool poison_is_answer;      /* the transaction goes on, the reply says so */
     uint64_t rows_at_most;      /* ranged deletes of more fail with STORAGE_FULL; 0: none does */
     int64_t apply_ns;           /* so long each request takes */
+    int64_t step_ns;            /* and each delete_rows call, at least */
     int64_t jump_at_step;       /* this delete_rows call, counted from 1, is past its deadline */
     int begins, commits, steps; /* met so far */
+    uint64_t rows;              /* that went by delete_rows */
 };
 extern struct faults faults;
 
