@@ -156,56 +156,53 @@ void sqlite_release_snapshot(struct storage *storage)
 
 /* ---- a row as an item ---- */
 
-static int64_t column_time(sqlite3_stmt *row, int column)
-{
-    return timetext_parse(sqlite_column_span(row, column));
-}
-
 /* Copies a column; false when memory is short. A NULL is empty. */
-static bool take_column(sqlite3_stmt *row, int column, struct span *out, struct arena *arena)
+static bool take(struct span column, struct span *out, struct arena *arena)
 {
-    *out = arena_copy(arena, sqlite_column_span(row, column));
+    *out = arena_copy(arena, column);
     return out->data != NULL;
 }
 
 enum column { COLUMN_REVISION, COLUMN_CREATED, COLUMN_UPDATED, COLUMN_DATA, COLUMN_ID, COLUMN_HASH, COLUMN_TAG };
 
-static size_t item_bytes(sqlite3_stmt *row, struct span kind, struct span id, int columns, bool with_data)
+/* Most rows were never changed after they were made: their two times are one text. */
+static void take_times(sqlite3_stmt *row, struct item *item)
 {
-    size_t bytes = STORAGE_ITEM_BYTES + kind.size + id.size;
-    for (int column = with_data ? COLUMN_DATA : COLUMN_ID; column < columns; column++)
-        bytes += (size_t)sqlite3_column_bytes(row, column);
-    return bytes;
+    struct span updated = sqlite_column_span(row, COLUMN_UPDATED), created = sqlite_column_span(row, COLUMN_CREATED);
+    item->updated_ms = timetext_parse(updated);
+    item->created_ms = span_equal(created, updated) ? item->updated_ms : timetext_parse(created);
+    if (!item->created_ms)
+        item->created_ms = item->updated_ms;
 }
 
 int sqlite_read_item(sqlite3_stmt *row, bool with_data, struct span kind, struct span id, struct item *item,
                      struct arena *arena, size_t *room)
 {
+    struct span none = {0}, data = none, name = none, hash = none, tag = none;
     int columns = sqlite3_column_count(row);
-    const struct span none = {0};
-    size_t bytes = item_bytes(row, kind, columns > COLUMN_ID ? none : id, columns, with_data);
+    if (with_data)
+        data = sqlite_column_span(row, COLUMN_DATA);
+    if (columns > COLUMN_ID)
+        name = sqlite_column_span(row, COLUMN_ID);
+    if (columns > COLUMN_TAG) {
+        hash = sqlite_column_span(row, COLUMN_HASH);
+        tag = sqlite_column_span(row, COLUMN_TAG);
+    }
+    size_t bytes =
+        STORAGE_ITEM_BYTES + kind.size + (columns > COLUMN_ID ? name : id).size + data.size + hash.size + tag.size;
     if (bytes > *room)
         return STATUS_TOO_LARGE;
-    bool got = true;
+    *room -= bytes;
     memset(item, 0, sizeof(*item));
     item->kind = kind;
     item->id = id;
     item->revision = (uint64_t)sqlite3_column_int64(row, COLUMN_REVISION);
-    item->updated_ms = column_time(row, COLUMN_UPDATED);
-    item->created_ms = column_time(row, COLUMN_CREATED);
-    if (!item->created_ms)
-        item->created_ms = item->updated_ms;
-    if (with_data) {
-        got = take_column(row, COLUMN_DATA, &item->data, arena);
-        item->data_bytes = item->data.size;
-    } else {
-        item->data_bytes = (uint64_t)sqlite3_column_int64(row, COLUMN_DATA);
-    }
+    take_times(row, item);
+    item->data_bytes = with_data ? data.size : (uint64_t)sqlite3_column_int64(row, COLUMN_DATA);
+    bool got = !with_data || take(data, &item->data, arena);
     if (columns > COLUMN_ID)
-        got = got && take_column(row, COLUMN_ID, &item->id, arena);
+        got = got && take(name, &item->id, arena);
     if (columns > COLUMN_TAG)
-        got =
-            got && take_column(row, COLUMN_HASH, &item->hash, arena) && take_column(row, COLUMN_TAG, &item->tag, arena);
-    *room -= bytes;
+        got = got && take(hash, &item->hash, arena) && take(tag, &item->tag, arena);
     return got ? STATUS_OK : STATUS_NO_MEMORY;
 }

@@ -180,9 +180,12 @@ bar_S1() {
   judge S1 "of Stigmer's own way, no update lost" ours/stigmer '>=' 2 ours stigmer
 }
 
-# One file a size, made once.
+# One file a size, made once. SQLite alone at the two ends: how much slower a larger file is by itself.
 growth_run() { # WORKLOAD KEYS
   ours "$1" --via embedded --threads 64 --keys "$2" --keep kept --store "$work/G1-$2.sqlite" | field ops_per_s
+}
+growth_raw() { # WORKLOAD KEYS OPTION...
+  keys=$2 raw_sqlite "$1" "${@:3}" | field ops_per_s
 }
 bar_G1() {
   local count load least=${growth%% *} most=${growth##* }
@@ -190,7 +193,13 @@ bar_G1() {
     seconds=0.1 growth_run put "$count" >/dev/null
     eval "G1_put_$count() { growth_run put $count; }; G1_get_$count() { growth_run get $count; }"
   done
-  rounds G1 $(for load in put get; do for count in $growth; do echo "${load}_$count"; done; done)
+  for count in "$least" "$most"; do
+    eval "G1_raw_put_$count() { growth_raw put $count --group 64; }; G1_raw_get_$count() { growth_raw get $count; }"
+  done
+  rounds G1 $(for load in put get; do
+    for count in $growth; do echo "${load}_$count"; done
+    echo "raw_${load}_$least raw_${load}_$most"
+  done)
   for load in put get; do
     cp "$work/G1.${load}_$least" "$work/G1.few"
     cp "$work/G1.${load}_$most" "$work/G1.many"
