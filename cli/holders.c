@@ -4,6 +4,7 @@
 #include "cli/holders.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static bool parse_read_mark(const char *line, const struct stat *shm, long *pid)
 json_t *holders_of(const char *database_path)
 {
     json_t *holders = json_array();
-    char path[4096], line[256];
+    char path[PATH_MAX + sizeof "-shm"], line[256];
     struct stat shm;
     snprintf(path, sizeof(path), "%s-shm", database_path);
     FILE *locks = stat(path, &shm) == 0 ? fopen("/proc/locks", "re") : NULL;

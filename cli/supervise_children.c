@@ -28,7 +28,7 @@
 enum { ARGUMENTS_MOST = 20 };
 
 struct command {
-    char program[PATH_MAX];
+    char program[PATH_MAX + NAME_MAX];
     const char *arguments[ARGUMENTS_MOST]; /* ends with NULL */
     size_t count;
     char pid[24], ready_fd[16], max_data_bytes[24], snapshot_seconds[16];

@@ -240,7 +240,7 @@ static int catch_signals(struct supervisor *self, struct failure *failure)
 static int inspect_database(const char *path, struct failure *failure)
 {
     struct failure why = {.status = STATUS_UNSUPPORTED};
-    char lock[PATH_MAX];
+    char lock[PATH_MAX + sizeof ".lock"];
     snprintf(lock, sizeof lock, "%s.lock", path);
     if (access(lock, F_OK) == 0)
         return STATUS_OK;

@@ -7,6 +7,7 @@
  * first may still be under way. The idempotency key `workflow/run/activity` names the step, so that it is applied once
  * however often it is tried, although each try reads anew and stamps another time.
  */
+#define _GNU_SOURCE /* asprintf */
 #include <stigstore.h>
 
 #include <inttypes.h>
@@ -25,24 +26,33 @@ static stigstore_decision merge(void *context, const stigstore_item *current, st
 {
     struct step *step = context;
     size_t size = current ? current->data.size : 0;
-    char line[256];
-    int length = snprintf(line, sizeof(line), "%s done at %lld\n", step->name, (long long)time(NULL));
+    const char *before = size ? current->data.data : "";
     free(step->document);
-    step->document = malloc(size + (size_t)length);
-    if (!step->document)
+    int length =
+        asprintf(&step->document, "%.*s%s done at %lld\n", (int)size, before, step->name, (long long)time(NULL));
+    if (length < 0) {
+        step->document = NULL;
         return STIGSTORE_UPDATE_ABORT;
-    if (size)
-        memcpy(step->document, current->data.data, size);
-    memcpy(step->document + size, line, (size_t)length);
-    *data = (stigstore_bytes){step->document, size + (size_t)length};
+    }
+    *data = (stigstore_bytes){step->document, (size_t)length};
     return STIGSTORE_UPDATE_SAVE;
+}
+
+/* For free(); NULL: no memory. Whole: two steps must not share a key because it was cut. */
+static char *join(const char *first, const char *second)
+{
+    char *text;
+    return asprintf(&text, "%s/%s", first, second) < 0 ? NULL : text;
 }
 
 static int run_step(stigstore *store, const char *workflow, const char *run, struct step *step)
 {
-    char id[512], key[256];
-    snprintf(id, sizeof(id), "%s/%s", workflow, run);
-    snprintf(key, sizeof(key), "%s/%s/%s", workflow, run, step->name);
+    char *id = join(workflow, run), *key = id ? join(id, step->name) : NULL;
+    if (!key) {
+        fprintf(stderr, "out of memory\n");
+        free(id);
+        return STIGSTORE_NO_MEMORY;
+    }
     stigstore_request request = {STIGSTORE_REQUEST(SAVE), .kind = stigstore_text("execution"), .id = stigstore_text(id),
                                  .idempotency_key = stigstore_text(key), .timeout_ms = 30000};
     stigstore_result *result = NULL;
@@ -54,6 +64,8 @@ static int run_step(stigstore *store, const char *workflow, const char *run, str
         fprintf(stderr, "%s: %s: %s\n", step->name, stigstore_status_name(status), result ? result->message : "");
     }
     stigstore_result_free(&result);
+    free(id);
+    free(key);
     return status;
 }
 

@@ -52,7 +52,7 @@ enum {
 #define LIMIT_UNCREDITED_ROOM_BYTES  (4 * MIB)  /* of what is in flight: kept from bodies on credit */
 #define LIMIT_REPLY_BYTES            (16 * MIB) /* of all answers that were not taken yet */
 #define LIMIT_GROUP_BYTES            (8 * MIB)
-#define LIMIT_PIECE_BYTES            (256 * KIB) /* of a streamed list, or one resource */
+#define LIMIT_PIECE_BYTES            (384 * KIB) /* of a streamed list, or one resource */
 #define LIMIT_STREAM_BYTES           (4 * MIB)   /* credit that a client has out for one stream */
 #define LIMIT_UNCREDITED_BYTES       (64 * KIB)  /* a larger body is sent on credit only */
 #endif

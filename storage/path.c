@@ -42,7 +42,11 @@ int path_fail_errno(struct failure *failure, const char *doing, const char *path
 
 const char *path_folder(const char *path, char buffer[PATH_MAX])
 {
-    snprintf(buffer, PATH_MAX, "%s", path);
+    size_t size = strlen(path) + 1;
+    buffer[0] = '\0';
+    if (size > PATH_MAX)
+        return buffer;
+    memcpy(buffer, path, size);
     return dirname(buffer);
 }
 

@@ -17,7 +17,7 @@ int path_fail_errno(struct failure *failure, const char *doing, const char *path
 int path_make_folders(const char *path, struct failure *failure);
 /* The real path, for free(), of a file that need not be there; its folder must. NULL: errno. */
 char *path_real(const char *path);
-/* The folder of `path`, in `buffer`. */
+/* The folder of `path`, in `buffer`; of one that is longer than any file can have: "", which nothing opens. */
 const char *path_folder(const char *path, char buffer[PATH_MAX]);
 /* Makes what happened to the names in the folder of `path` durable. */
 int path_sync_folder(const char *path, struct failure *failure);

@@ -17,7 +17,7 @@ tables() {
     printf '\n### %s: %s\n\n' "$bar" "$(title_of "$bar")"
     printf '| side | median, %s | spread |\n|---|---|---|\n' "$(unit_of "$bar")"
     awk -v bar="$bar" '$1 == bar { printf "| %s | %.6g | %.6g to %.6g |\n", $2, $3, $4, $5 }' "$work/values"
-    printf '\n![%s](performance/%s.png)\n' "$(title_of "$bar")" "$bar"
+    printf '\n![%s](performance/%s.svg)\n' "$(title_of "$bar")" "$bar"
   done
 }
 
@@ -25,9 +25,9 @@ plot() { # BAR
   awk -v bar="$1" '$1 == bar { gsub(/_/, " ", $2); printf "\"%s\" %s %s %s\n", $2, $3, $4, $5 }' "$work/values" \
     >"$work/$1.plot"
   gnuplot <<EOF
-set terminal pngcairo size 720,420
-set output '$root/docs/performance/$1.png'
-set title '$1: $(title_of "$1")'
+set terminal svg size 720,420 background '#ffffff'
+set output '$root/docs/performance/$1.svg'
+set title "$1: $(title_of "$1")"
 set ylabel '$(unit_of "$1")'
 set yrange [0:*]
 set grid ytics
@@ -45,9 +45,9 @@ growth_plot() {
       >"$work/G1.$load.plot"
   done
   gnuplot <<EOF
-set terminal pngcairo size 720,420
-set output '$root/docs/performance/G1.png'
-set title 'G1: $(title_of G1)'
+set terminal svg size 720,420 background '#ffffff'
+set output '$root/docs/performance/G1.svg'
+set title "G1: $(title_of G1)"
 set xlabel 'resources'
 set ylabel 'operations/s'
 set logscale xy

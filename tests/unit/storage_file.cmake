@@ -3,3 +3,4 @@ stigstore_test(storage_file_upgrade SOURCES ${CMAKE_CURRENT_LIST_DIR}/storage_fi
 stigstore_test(storage_file_crash
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/storage_file_crash.c ${CMAKE_CURRENT_LIST_DIR}/storage_write_fault.c
   LIBRARIES storage)
+stigstore_test(storage_path SOURCES ${CMAKE_CURRENT_LIST_DIR}/storage_path.c LIBRARIES storage)

@@ -1,7 +1,0 @@
-/*
- * errors_local.c - the stories of a store in the program's own process.
- */
-#include "tests/fault/errors.h"
-
-const struct story_book story_books[] = {
-    {client_stories, NULL, false}, {writer_stories, NULL, false}, {NULL, NULL, false}};
