@@ -230,6 +230,17 @@ static int commit_takeover(struct sqlite_store *store)
     return rc;
 }
 
+/* The writer before died in this boot: what it wrote stands in the page cache, and its last sync may have failed without
+ * anybody being told. After another boot what is read is on the disk. */
+static int find_death(struct sqlite_store *store, bool *died)
+{
+    struct schema_meta meta;
+    bool found;
+    int rc = schema_load_meta(store->db, &meta, &found);
+    *died = rc == SQLITE_OK && found && !meta.clean && memcmp(meta.boot_id, clock_boot_id(), sizeof meta.boot_id) == 0;
+    return rc;
+}
+
 /*
  * After a failed sync pages of the WAL that never reached the disk count as written.  Written once more they are synced
  * with the first commit; until then nothing of the WAL may be moved into the database, which a power cut would leave
@@ -260,7 +271,10 @@ static int rewrite_wal(struct sqlite_store *store)
 static int settle(struct sqlite_store *store, const struct storage_options *options)
 {
     struct sqlite_writing *writing = store->writing;
-    int rc = options->after_failed_sync ? rewrite_wal(store) : SQLITE_OK;
+    bool died = false;
+    int rc = options->after_failed_sync ? SQLITE_OK : find_death(store, &died);
+    if (rc == SQLITE_OK && (died || options->after_failed_sync))
+        rc = rewrite_wal(store);
     if (rc == SQLITE_OK)
         rc = commit_takeover(store);
     if (sqlite_rc_is_full(store->db, rc)) { /* the reserve of the writer before may give the little that it takes */

@@ -13,7 +13,7 @@ target_link_options(fault_power PRIVATE
 set_source_files_properties(fault/disk/calls.c PROPERTIES COMPILE_OPTIONS -U_FORTIFY_SOURCE)
 
 set(power_seed 20260101)
-stigstore_fault_test(fault_power COMMAND fault_power --cuts 2500 --seed ${power_seed} TIMEOUT 600)
+stigstore_fault_test(fault_power COMMAND fault_power --cuts 10000 --seed 20261127 TIMEOUT 600)
 foreach(control synchronous-off acknowledge-early ready-early lying-sync forget-failed-sync)
   stigstore_fault_test(fault_power_control_${control}
     COMMAND fault_power --cuts 2500 --seed ${power_seed} --durability full --control ${control} TIMEOUT 600)
