@@ -119,6 +119,13 @@ static void spoil_shared_memory(void)
     free(path);
 }
 
+static void begin_boot(void)
+{
+    boot_id[0] = (uint8_t)(boot_id[0] + 1);
+    boot_id[1] = (uint8_t)(boot_id[1] + (boot_id[0] == 0));
+    boot_id[15] = 1;
+}
+
 static void cut(void)
 {
     drop_reader();
@@ -126,9 +133,7 @@ static void cut(void)
     disk_cut();
     disk.lies = power.control == CONTROL_LYING_SYNC;
     spoil_shared_memory();
-    boot_id[0] = (uint8_t)(boot_id[0] + 1);
-    boot_id[1] = (uint8_t)(boot_id[1] + (boot_id[0] == 0));
-    boot_id[15] = 1;
+    begin_boot();
     power.cuts++;
     power.was_cut = true;
     say("cut", (long)power.cuts);
@@ -167,6 +172,8 @@ static bool open_store(void)
     struct world *world = &power.world;
     struct failure failure;
 
+    if (power.control == CONTROL_FORGETS_FAILED) /* nor does a death in this boot make it look at the WAL again */
+        begin_boot();
     for (unsigned i = 0; i < OPENS_MOST; i++) {
         int status = world_open(world, &failure);
         say("open", status);

@@ -23,7 +23,7 @@ enum misdeed {
     CONTROL_EARLY,          /* acknowledges before the commit */
     CONTROL_READY_EARLY,    /* READY before what recovery found is synced */
     CONTROL_LYING_SYNC,     /* the disk says that it has synced, and has not */
-    CONTROL_FORGETS_FAILED, /* the next writer is not told of a failed sync */
+    CONTROL_FORGETS_FAILED, /* the next writer is not told of a failed sync, nor of a death */
     CONTROLS
 };
 extern const char *const control_names[CONTROLS];
