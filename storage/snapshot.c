@@ -2,54 +2,13 @@
 #include "storage/snapshot.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <string.h>
-
-enum {
-    WAL_INDEX_VERSION = 3007000, /* iVersion, the first 32 bits */
-    WAL_INDEX_REGION_BYTES = 32768,
-    WAL_INDEX_COPY_BYTES = 48, /* the header stands there twice */
-};
-
-/* Shared memory that other processes write: the fences order the copy against our transaction's own reads. */
-static void copy_header(const void *wal_index, uint8_t out[SNAPSHOT_HEADER_BYTES])
-{
-    atomic_thread_fence(memory_order_seq_cst);
-    const volatile uint32_t *words = wal_index;
-    for (size_t i = 0; i < SNAPSHOT_HEADER_BYTES / sizeof(uint32_t); i++) {
-        uint32_t word = words[i];
-        memcpy(out + i * sizeof(word), &word, sizeof(word));
-    }
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
-static bool is_whole(const uint8_t header[SNAPSHOT_HEADER_BYTES])
-{
-    uint32_t version;
-    memcpy(&version, header, sizeof(version));
-    return version == WAL_INDEX_VERSION && memcmp(header, header + WAL_INDEX_COPY_BYTES, WAL_INDEX_COPY_BYTES) == 0;
-}
-
-/* The first region of the WAL-index as the connection has it mapped; NULL: there is none. Stays while a transaction is
- * open. */
-static const void *find_wal_index(sqlite3 *db)
-{
-    sqlite3_file *file = NULL;
-    void volatile *region = NULL;
-    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
-        return NULL;
-    if (file->pMethods->iVersion < 2 || !file->pMethods->xShmMap)
-        return NULL;
-    if (file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION_BYTES, 0, &region) != SQLITE_OK)
-        return NULL;
-    return (const void *)region;
-}
 
 static bool is_newest(const struct snapshot *snapshot)
 {
-    uint8_t now[SNAPSHOT_HEADER_BYTES];
-    copy_header(snapshot->wal_index, now);
-    return memcmp(now, snapshot->header, sizeof(now)) == 0;
+    uint8_t now[WAL_HEAD_BYTES];
+    wal_copy_head(snapshot->wal_index, now);
+    return memcmp(now, snapshot->head, sizeof(now)) == 0;
 }
 
 static int prepare(sqlite3 *db, sqlite3_stmt **slot, const char *sql)
@@ -77,14 +36,14 @@ static int read_revision(struct snapshot *snapshot, sqlite3 *db)
     return sqlite3_reset(snapshot->read_revision);
 }
 
-static void take_header(struct snapshot *snapshot, sqlite3 *db, bool keep)
+static void take_head(struct snapshot *snapshot, sqlite3 *db, bool keep)
 {
     snapshot->may_keep = false;
-    snapshot->wal_index = keep ? find_wal_index(db) : NULL;
+    snapshot->wal_index = keep ? wal_find_index(db) : NULL;
     if (!snapshot->wal_index)
         return;
-    copy_header(snapshot->wal_index, snapshot->header);
-    snapshot->may_keep = is_whole(snapshot->header);
+    wal_copy_head(snapshot->wal_index, snapshot->head);
+    snapshot->may_keep = wal_head_is_whole(snapshot->head);
 }
 
 int snapshot_begin(struct snapshot *snapshot, sqlite3 *db, bool keep)
@@ -93,7 +52,7 @@ int snapshot_begin(struct snapshot *snapshot, sqlite3 *db, bool keep)
         return SQLITE_OK;
     snapshot_release(snapshot, db);
     /* Before the transaction: a commit in between then counts as seen too late, never as not seen. */
-    take_header(snapshot, db, keep);
+    take_head(snapshot, db, keep);
     int rc = prepare(db, &snapshot->commit, "COMMIT"); /* to end it takes no memory */
     if (rc == SQLITE_OK)
         rc = run(db, &snapshot->begin, "BEGIN");

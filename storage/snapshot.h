@@ -10,18 +10,14 @@
  */
 #ifndef STORAGE_SNAPSHOT_H
 #define STORAGE_SNAPSHOT_H
-#include <sqlite3.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-enum { SNAPSHOT_HEADER_BYTES = 100 };
+#include "storage/wal.h"
 
 struct snapshot {
     sqlite3_stmt *begin, *commit, *read_revision;
     bool is_open;
-    bool may_keep; /* `header` is whole and of a version that we know */
+    bool may_keep; /* `head` is whole and of a version that we know */
     const void *wal_index;
-    uint8_t header[SNAPSHOT_HEADER_BYTES];
+    uint8_t head[WAL_HEAD_BYTES];
     uint64_t revision; /* of the store, in this snapshot */
 };
 

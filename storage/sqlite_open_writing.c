@@ -2,7 +2,7 @@
  * sqlite_open_writing.c - opening for writing: the file and its folders, the connection's settings, taking it over.
  *
  * The first transaction raises the epoch and is always synced, which also syncs whatever a writer that was killed had
- * left in the WAL.  In a new file the same transaction makes the tables, so a crash leaves all of them or none.
+ * left in the WAL, written once more if it is of this boot.  In a new file the same transaction makes the tables, so a crash leaves all of them or none.
  * secure_delete is off: deleted bytes stay in the file until they are overwritten, and deletes write half as much.
  */
 #include "proto/clock.h"
@@ -10,6 +10,7 @@
 #include "storage/path.h"
 #include "storage/sqlite_writing.h"
 #include "storage/upgrade.h"
+#include "storage/wal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { REWRITE_BYTES = 64 * 1024 };
 
 /* ---- the path ---- */
 
@@ -191,7 +190,18 @@ static int load_bounds(struct sqlite_store *store)
     return rc;
 }
 
-/* Inside the first transaction: *meta as it is to be. */
+/*
+ * Who wrote last in this boot may have been told of a failed sync and died before telling anybody: then pages of the WAL
+ * read as written and are not on the disk, and whatever is synced behind them is lost with them at a power cut.  After
+ * another boot what is read is on the disk.
+ */
+static bool is_in_doubt(const struct schema_meta *meta)
+{
+    return memcmp(meta->boot_id, clock_boot_id(), sizeof meta->boot_id) == 0;
+}
+
+/* Inside the first transaction: *meta as it is to be. The commit's sync covers what is written again of the WAL; until
+ * then nothing of it may be moved into the database, which a power cut would leave with pages that no WAL completes. */
 static int take_over(struct sqlite_store *store, struct schema_meta *meta)
 {
     bool found;
@@ -200,6 +210,8 @@ static int take_over(struct sqlite_store *store, struct schema_meta *meta)
     if (rc == SQLITE_OK && !found) {
         *meta = schema_new_meta();
         rc = sqlite3_exec(store->db, schema_sql, NULL, NULL, NULL);
+    } else if (rc == SQLITE_OK && is_in_doubt(meta)) {
+        rc = wal_rewrite(store->db);
     }
     if (rc != SQLITE_OK)
         return rc;
@@ -230,53 +242,10 @@ static int commit_takeover(struct sqlite_store *store)
     return rc;
 }
 
-/* The writer before died in this boot: what it wrote stands in the page cache, and its last sync may have failed without
- * anybody being told. After another boot what is read is on the disk. */
-static int find_death(struct sqlite_store *store, bool *died)
-{
-    struct schema_meta meta;
-    bool found;
-    int rc = schema_load_meta(store->db, &meta, &found);
-    *died = rc == SQLITE_OK && found && !meta.clean && memcmp(meta.boot_id, clock_boot_id(), sizeof meta.boot_id) == 0;
-    return rc;
-}
-
-/*
- * After a failed sync pages of the WAL that never reached the disk count as written.  Written once more they are synced
- * with the first commit; until then nothing of the WAL may be moved into the database, which a power cut would leave
- * with pages that no WAL completes.
- */
-static int rewrite_wal(struct sqlite_store *store)
-{
-    sqlite3_file *wal = NULL;
-    sqlite3_int64 size = 0;
-    int rc =
-        sqlite3_exec(store->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL); /* opens and recovers it */
-    if (rc == SQLITE_OK)
-        rc = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-    if (rc != SQLITE_OK || !wal || !wal->pMethods)
-        return rc;
-    char *bytes = malloc(REWRITE_BYTES);
-    rc = bytes ? wal->pMethods->xFileSize(wal, &size) : SQLITE_NOMEM;
-    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += REWRITE_BYTES) {
-        int some = size - at < REWRITE_BYTES ? (int)(size - at) : REWRITE_BYTES;
-        rc = wal->pMethods->xRead(wal, bytes, some, at);
-        if (rc == SQLITE_OK)
-            rc = wal->pMethods->xWrite(wal, bytes, some, at);
-    }
-    free(bytes);
-    return rc;
-}
-
 static int settle(struct sqlite_store *store, const struct storage_options *options)
 {
     struct sqlite_writing *writing = store->writing;
-    bool died = false;
-    int rc = options->after_failed_sync ? SQLITE_OK : find_death(store, &died);
-    if (rc == SQLITE_OK && (died || options->after_failed_sync))
-        rc = rewrite_wal(store);
-    if (rc == SQLITE_OK)
-        rc = commit_takeover(store);
+    int rc = commit_takeover(store);
     if (sqlite_rc_is_full(store->db, rc)) { /* the reserve of the writer before may give the little that it takes */
         sqlite_full_give_reserve(writing);
         rc = commit_takeover(store);
