@@ -40,7 +40,8 @@ int body_decode_requests(const void *bytes, size_t size, int64_t base_deadline_n
 
 size_t body_replies_size(const struct reply *replies, size_t count);
 void body_encode_replies(const struct reply *replies, size_t count, void *out);
-/* As above; CORRUPT when it cannot be decoded or has more than LIMIT_REPLY_ITEMS items. An item's empty data decodes to a non-NULL pointer of size 0. */
+/* As above; CORRUPT when it cannot be decoded or has more than LIMIT_REPLY_ITEMS items. An item's empty data decodes to
+ * a non-NULL pointer of size 0. */
 int body_decode_replies(const void *bytes, size_t size, struct arena *arena, const struct reply **replies,
                         size_t *count);
 

@@ -2,9 +2,10 @@
  * sqlite_checkpoint.c - moving the WAL into the database, between groups, on the connection that commits.
  *
  * A busy store lets the WAL grow as long as the database (2 to 64 MiB with pages of 4 KiB): a page that many groups
- * write is then moved once; where groups are small, 4 MiB and some hundred commits are enough.  Then PASSIVE, after which the next commit begins the WAL anew.  Readers that follow each other
- * back to back never leave a moment in which it may: when it grew on it is tried again each millisecond, for a bounded
- * time, with commits held up.  A store at rest moves what is left without waiting for anybody.
+ * write is then moved once; where groups are small, 4 MiB and some hundred commits are enough.  Then PASSIVE, after
+ * which the next commit begins the WAL anew.  Readers that follow each other back to back never leave a moment in which
+ * it may: when it grew on it is tried again each millisecond, for a bounded time, with commits held up.  A store at rest
+ * moves what is left without waiting for anybody.
  */
 #include "proto/clock.h"
 #include "storage/sqlite_writing.h"

@@ -2,8 +2,9 @@
  * sqlite_open_writing.c - opening for writing: the file and its folders, the connection's settings, taking it over.
  *
  * The first transaction raises the epoch and is always synced, which also syncs whatever a writer that was killed had
- * left in the WAL, written once more if it is of this boot.  In a new file the same transaction makes the tables, so a crash leaves all of them or none.
- * secure_delete is off: deleted bytes stay in the file until they are overwritten, and deletes write half as much.
+ * left in the WAL, written once more if it is of this boot.  In a new file the same transaction makes the tables, so a
+ * crash leaves all of them or none.  secure_delete is off: deleted bytes stay in the file until they are overwritten,
+ * and deletes write half as much.
  */
 #include "proto/clock.h"
 #include "storage/file.h"
@@ -191,9 +192,9 @@ static int load_bounds(struct sqlite_store *store)
 }
 
 /*
- * Who wrote last in this boot may have been told of a failed sync and died before telling anybody: then pages of the WAL
- * read as written and are not on the disk, and whatever is synced behind them is lost with them at a power cut.  After
- * another boot what is read is on the disk.
+ * Who wrote last in this boot may have been told of a failed sync and died before telling anybody: then pages of the
+ * WAL read as written and are not on the disk, and whatever is synced behind them is lost with them at a power cut.
+ * After another boot what is read is on the disk.
  */
 static bool is_in_doubt(const struct schema_meta *meta)
 {

@@ -62,8 +62,8 @@ bool sqlite_watch(const char *path, struct watched_file *watched);
 /*
  * The row that a statement stands on, as an item of `kind`. Its columns are
  *     revision, created_at, updated_at, data or its length [, id [, hash, tag]]
- * and `id` is taken where it brings none; kind and id as they are, the rest copied. OK, NO_MEMORY, or TOO_LARGE when it takes more than *room of an answer;
- * else *room is less by what it takes.
+ * and `id` is taken where it brings none; kind and id as they are, the rest copied. OK, NO_MEMORY, or TOO_LARGE when
+ * it takes more than *room of an answer; else *room is less by what it takes.
  */
 int sqlite_read_item(sqlite3_stmt *row, bool with_data, struct span kind, struct span id, struct item *item,
                      struct arena *arena, size_t *room);

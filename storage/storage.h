@@ -80,9 +80,9 @@ struct storage_caller {
 struct storage_ops {
     /* Starts a transaction; `now_ms` is what updated_at gets. */
     int (*begin)(struct storage *, int64_t now_ms);
-    /* Applies one mutation, or all parts of a TRANSACT or none. OK: *reply holds its outcome (OK, CONFLICT, IDEMPOTENCY_MISMATCH,
-     * KEYS_EXHAUSTED, ...), its spans in `arena`. Ranged deletes are `delete_rows`'s. Idempotency keys are looked up
-     * before conditions and recorded on success, here. */
+    /* Applies one mutation, or all parts of a TRANSACT or none. OK: *reply holds its outcome (OK, CONFLICT,
+     * IDEMPOTENCY_MISMATCH, KEYS_EXHAUSTED, ...), its spans in `arena`. Ranged deletes are `delete_rows`'s. Idempotency
+     * keys are looked up before conditions and recorded on success, here. */
     int (*apply)(struct storage *, const struct storage_caller *, const struct request *, struct reply *,
                  struct arena *);
     /* A ranged delete, in key order behind `after` (empty: from the start): at most `most` resources and `most` audit
@@ -153,7 +153,8 @@ struct storage {
  * schema, foreign, BadgerDB folder, network file system; CORRUPT; READ_ONLY directory; BUSY), upgrades Stigmer's
  * layouts after a backup copy beside them, stamps rows that others wrote, raises the epoch in a synced commit.
  * STORAGE_UNKNOWN: a sync failed, of which the next opening must be told (`after_failed_sync`) as after any other.
- * For reading: never creates -wal or -shm; NOT_FOUND when there is no file, UNAVAILABLE while a service that owns it is not ready.
+ * For reading: never creates -wal or -shm; NOT_FOUND when there is no file, UNAVAILABLE while a service that owns it is
+ * not ready.
  */
 int storage_open_sqlite(const struct storage_options *options, struct storage **storage, struct failure *failure);
 void storage_close(struct storage **storage);
