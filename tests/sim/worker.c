@@ -85,8 +85,11 @@ static void take_hello(struct sim_worker *worker, const struct packet *packet)
     bool first = packet->hello.writer_epoch && !worker->saw_writer;
 
     worker->saw_writer |= packet->hello.writer_epoch != 0;
-    if (packet->envelope.flags & ENVELOPE_WELCOME)
+    if (packet->envelope.flags & ENVELOPE_WELCOME) {
         worker->welcomed = true;
+        if (!is_writer(worker))
+            reader_stop(worker); /* what an earlier connection asked for is nobody's any more */
+    }
     if (packet->envelope.flags & ENVELOPE_WELCOME || first)
         ready(worker);
 }
