@@ -30,11 +30,12 @@ static void peer_gone(struct broker *broker, struct door *door, struct peer *pee
 
 void broker_take_events(struct broker *broker, struct door *door)
 {
-    struct peers *peers = peers_of(broker, door);
+    struct descriptors *descriptors = &door->descriptors;
     struct door_event event;
     while (door_next_event(door, &event)) {
-        bool was_open = peers_fd_is_open(peers, event.fd);
-        struct peer *peer = event.opened ? peers_fd_opened(peers, event.fd) : peers_fd_closed(peers, event.fd);
+        bool was_open = descriptors_is_open(descriptors, event.fd);
+        struct peer *peer =
+            event.opened ? descriptors_opened(descriptors, event.fd) : descriptors_closed(descriptors, event.fd);
         if (was_open && !is_worker_door(broker, door))
             admission_leave();
         peer_gone(broker, door, peer);
@@ -61,11 +62,11 @@ static struct peer *open_peer(struct broker *broker, struct door *door, struct i
     struct peers *peers = peers_of(broker, door);
     int fd = incoming_fd(incoming);
     broker_take_events(broker, door);
-    if (!peers_fd_is_open(peers, fd))
+    if (!descriptors_is_open(&door->descriptors, fd))
         return NULL;
     if (door->remote)
         admission_heard(fd);
-    peer_gone(broker, door, peers_by_fd(peers, fd));
+    peer_gone(broker, door, descriptors_peer(&door->descriptors, fd));
     struct peer *peer = peers_open(peers, door, zmq_msg_data(&incoming->id), zmq_msg_size(&incoming->id), fd);
     if (!peer)
         return NULL;

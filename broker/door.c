@@ -62,6 +62,7 @@ void door_close(struct door *door)
     if (door->monitor)
         zmq_close(door->monitor);
     door->socket = door->monitor = NULL;
+    descriptors_free(&door->descriptors);
 }
 
 /* ---- in ---- */

@@ -1,11 +1,12 @@
 /*
  * door.h - one bound ROUTER with its monitor: whole messages in, answers out, connections that come and go.
  *
- * Owns: both sockets.  Thread: one.
+ * Owns: both sockets and the table of descriptors.  Thread: one.
  * Invariant: a send never blocks, and never leaves half a message behind.
  */
 #ifndef BROKER_DOOR_H
 #define BROKER_DOOR_H
+#include "broker/descriptors.h"
 #include "broker/parcel.h"
 #include "proto/failure.h"
 
@@ -21,6 +22,7 @@ struct door {
     void *socket, *monitor;
     bool socket_drained, monitor_drained; /* read until empty, and nothing sent since (socket_wait.h) */
     bool remote;                          /* its peers are on other hosts */
+    struct descriptors descriptors;       /* as far as its events have been read */
 };
 
 int door_open(void *context, const char *endpoint, const struct door_options *options, struct door *door,

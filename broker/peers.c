@@ -1,15 +1,11 @@
 /*
- * peers.c - one hash table by routing id and one array by descriptor.
+ * peers.c - a hash table by routing id.
  */
 #include "broker/peers.h"
+#include "broker/door.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-struct descriptor {
-    bool open;
-    struct peer *peer;
-};
 
 struct peers {
     struct peer *slots;
@@ -17,8 +13,6 @@ struct peers {
     uint32_t most;
     struct peer **buckets;
     uint32_t mask;
-    struct descriptor *descriptors;
-    size_t descriptor_room;
 };
 
 struct peers *peers_new(uint32_t most)
@@ -52,7 +46,6 @@ void peers_free(struct peers **pointer)
         return;
     free(peers->slots);
     free(peers->buckets);
-    free(peers->descriptors);
     free(peers);
     *pointer = NULL;
 }
@@ -75,7 +68,7 @@ struct peer *peers_find(struct peers *peers, const struct door *door, const void
 
 struct peer *peers_open(struct peers *peers, struct door *door, const void *id, size_t id_size, int fd)
 {
-    assert(id_size <= ROUTING_ID_BYTES && peers_fd_is_open(peers, fd) && !peers_by_fd(peers, fd));
+    assert(id_size <= ROUTING_ID_BYTES && !descriptors_peer(&door->descriptors, fd));
     struct peer *peer = peers->closed;
     if (!peer)
         return NULL;
@@ -88,7 +81,7 @@ struct peer *peers_open(struct peers *peers, struct door *door, const void *id, 
     struct peer **bucket = bucket_of(peers, door, peer->id, id_size);
     peer->same_bucket = *bucket;
     *bucket = peer;
-    peers->descriptors[fd].peer = peer;
+    descriptors_give(&door->descriptors, fd, peer);
     return peer;
 }
 
@@ -99,8 +92,8 @@ void peers_close(struct peers *peers, struct peer *peer)
     while (*at != peer)
         at = &(*at)->same_bucket;
     *at = peer->same_bucket;
-    if (peers->descriptors[peer->fd].peer == peer)
-        peers->descriptors[peer->fd].peer = NULL;
+    if (descriptors_peer(&peer->door->descriptors, peer->fd) == peer)
+        descriptors_give(&peer->door->descriptors, peer->fd, NULL);
     peer->open = false;
     peer->same_bucket = peers->closed;
     peers->closed = peer;
@@ -110,55 +103,4 @@ struct peer *peers_at(struct peers *peers, uint32_t slot)
 {
     assert(slot < peers->most);
     return &peers->slots[slot];
-}
-
-/* ---- descriptors ---- */
-
-static bool has_descriptor(const struct peers *peers, int fd)
-{
-    return fd >= 0 && (size_t)fd < peers->descriptor_room;
-}
-
-static bool make_room(struct peers *peers, int fd)
-{
-    if (fd < 0 || has_descriptor(peers, fd))
-        return fd >= 0;
-    size_t room = ((size_t)fd + 1) * 2;
-    struct descriptor *descriptors = realloc(peers->descriptors, room * sizeof *descriptors);
-    if (!descriptors)
-        return false;
-    memset(descriptors + peers->descriptor_room, 0, (room - peers->descriptor_room) * sizeof *descriptors);
-    peers->descriptors = descriptors;
-    peers->descriptor_room = room;
-    return true;
-}
-
-struct peer *peers_fd_opened(struct peers *peers, int fd)
-{
-    if (!make_room(peers, fd))
-        return NULL;
-    struct descriptor *descriptor = &peers->descriptors[fd];
-    struct peer *before = descriptor->peer;
-    *descriptor = (struct descriptor){.open = true};
-    return before;
-}
-
-struct peer *peers_fd_closed(struct peers *peers, int fd)
-{
-    if (!has_descriptor(peers, fd))
-        return NULL;
-    struct descriptor *descriptor = &peers->descriptors[fd];
-    struct peer *peer = descriptor->peer;
-    *descriptor = (struct descriptor){0};
-    return peer;
-}
-
-bool peers_fd_is_open(const struct peers *peers, int fd)
-{
-    return has_descriptor(peers, fd) && peers->descriptors[fd].open;
-}
-
-struct peer *peers_by_fd(const struct peers *peers, int fd)
-{
-    return has_descriptor(peers, fd) ? peers->descriptors[fd].peer : NULL;
 }

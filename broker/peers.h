@@ -1,10 +1,10 @@
 /*
- * peers.h - who is connected: by routing id for messages, by descriptor for the monitor's events.
+ * peers.h - who is connected, by routing id.
  *
  * A peer is a slot of the route.  Routing ids are those of one ROUTER, so the door is part of the key.
  *
  * Owns: the table.  Thread: one.
- * Invariant: at most one peer has a descriptor; it is one that the monitor says is open.
+ * Invariant: at most one peer has a descriptor of a door; it is one that the door's monitor says is open.
  */
 #ifndef BROKER_PEERS_H
 #define BROKER_PEERS_H
@@ -34,15 +34,9 @@ struct peers *peers_new(uint32_t most);
 void peers_free(struct peers **peers);
 
 struct peer *peers_find(struct peers *peers, const struct door *door, const void *id, size_t id_size);
-/* NULL when all slots are taken. */
+/* `fd` is open at the door and nobody's. NULL when all slots are taken. */
 struct peer *peers_open(struct peers *peers, struct door *door, const void *id, size_t id_size, int fd);
 /* Nothing may be waiting for it. */
 void peers_close(struct peers *peers, struct peer *peer);
 struct peer *peers_at(struct peers *peers, uint32_t slot);
-
-/* The monitor's events. The peer that had the descriptor until now, NULL: nobody. */
-struct peer *peers_fd_opened(struct peers *peers, int fd);
-struct peer *peers_fd_closed(struct peers *peers, int fd);
-bool peers_fd_is_open(const struct peers *peers, int fd);
-struct peer *peers_by_fd(const struct peers *peers, int fd);
 #endif

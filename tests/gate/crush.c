@@ -23,15 +23,20 @@ bool crush_is_possible(void)
     return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-void crush_begin(struct crush *crush, const struct gate *gate)
+int crush_connect(const struct gate *gate)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     address.sin_port = htons((uint16_t)strtoul(strrchr(gate->url, ':') + 1, NULL, 10));
-    for (size_t i = 0; i < CRUSH_PEERS; i++) {
-        crush->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_true(crush->fds[i] >= 0);
-        assert_int_equal(connect(crush->fds[i], (struct sockaddr *)&address, sizeof(address)), 0);
-    }
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+void crush_begin(struct crush *crush, const struct gate *gate)
+{
+    for (size_t i = 0; i < CRUSH_PEERS; i++)
+        crush->fds[i] = crush_connect(gate);
 }
 
 void crush_end(struct crush *crush)

@@ -11,6 +11,8 @@ struct crush {
     int fds[CRUSH_PEERS];
 };
 
+/* One of them: its descriptor, which the caller closes. */
+int crush_connect(const struct gate *gate);
 /* Raises this process's bound on descriptors; false when it may not. */
 bool crush_is_possible(void);
 /* Connects that many times and says nothing. */

@@ -1,5 +1,5 @@
 /*
- * far.c - raw peers over tcp.
+ * far.c - raw peers, over tcp and on this host.
  */
 #include "tests/gate/far.h"
 
@@ -42,7 +42,7 @@ static void *new_socket(void *context, const struct gate *gate, const char *name
 
 /* ---- the handshake ---- */
 
-/* The first that it says of a connection that was made. */
+/* The first that it says of a connection. */
 static int first_event(void *monitor)
 {
     uint16_t event = 0;
@@ -56,6 +56,22 @@ static int first_event(void *monitor)
     return event;
 }
 
+static void *watch(void *context, void *socket, int events)
+{
+    void *monitor = zmq_socket(context, ZMQ_PAIR);
+    set_int(monitor, ZMQ_LINGER, 0);
+    set_int(monitor, ZMQ_RCVTIMEO, WAIT_MS);
+    assert_int_equal(zmq_socket_monitor(socket, "inproc://handshake", events), 0);
+    assert_int_equal(zmq_connect(monitor, "inproc://handshake"), 0);
+    return monitor;
+}
+
+static void unwatch(void *socket, void *monitor)
+{
+    zmq_socket_monitor(socket, NULL, 0);
+    zmq_close(monitor);
+}
+
 bool far_is_let_in(const struct gate *gate, const char *name, const char *server_key)
 {
     enum {
@@ -63,16 +79,11 @@ bool far_is_let_in(const struct gate *gate, const char *name, const char *server
                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED
     };
     void *context = zmq_ctx_new(), *socket = new_socket(context, gate, name, server_key);
-    void *monitor = zmq_socket(context, ZMQ_PAIR);
     set_int(socket, ZMQ_RECONNECT_IVL, -1);
-    set_int(monitor, ZMQ_LINGER, 0);
-    set_int(monitor, ZMQ_RCVTIMEO, WAIT_MS);
-    assert_int_equal(zmq_socket_monitor(socket, "inproc://handshake", ENDS), 0);
-    assert_int_equal(zmq_connect(monitor, "inproc://handshake"), 0);
+    void *monitor = watch(context, socket, ENDS);
     assert_int_equal(zmq_connect(socket, gate->url), 0);
     int event = first_event(monitor);
-    zmq_socket_monitor(socket, NULL, 0);
-    zmq_close(monitor);
+    unwatch(socket, monitor);
     zmq_close(socket);
     zmq_ctx_term(context);
     return event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
@@ -106,16 +117,35 @@ static void wait_for_writer(struct far *far)
     far->hello.path = (struct span){0};
 }
 
-void far_open(struct far *far, const struct gate *gate, const char *name)
+static void begin(struct far *far, const struct gate *gate, const char *name)
 {
     *far = (struct far){.context = zmq_ctx_new(), .arena = arena_new(0)};
     far->socket = new_socket(far->context, gate, name, gate->server_key);
+}
+
+void far_open(struct far *far, const struct gate *gate, const char *name)
+{
+    begin(far, gate, name);
     assert_int_equal(zmq_connect(far->socket, gate->url), 0);
+    far_greet(far);
+}
+
+void far_greet(struct far *far)
+{
     wait_for_writer(far);
     random_bytes(far->session.id, sizeof(far->session.id));
     memcpy(far->session.incarnation, far->hello.incarnation, sizeof(far->session.incarnation));
     far->session.counter = far->hello.session_counter;
     far->session.floor = 1;
+}
+
+void far_connect_here(struct far *far, const struct gate *gate)
+{
+    begin(far, gate, NULL);
+    void *monitor = watch(far->context, far->socket, ZMQ_EVENT_CONNECTED);
+    assert_int_equal(zmq_connect(far->socket, gate->service.endpoint), 0);
+    assert_int_equal(first_event(monitor), ZMQ_EVENT_CONNECTED);
+    unwatch(far->socket, monitor);
 }
 
 void far_close(struct far *far)

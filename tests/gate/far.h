@@ -1,5 +1,5 @@
 /*
- * far.h - raw peers over tcp with a client's key or with none: whether they are let in, and what they write.
+ * far.h - raw peers, over tcp with a client's key or with none: whether they are let in, and what they write.
  */
 #ifndef TESTS_GATE_FAR_H
 #define TESTS_GATE_FAR_H
@@ -19,6 +19,9 @@ bool far_is_let_in(const struct gate *gate, const char *name, const char *server
 
 /* Comes in and waits for a writer. */
 void far_open(struct far *far, const struct gate *gate, const char *name);
+/* The same on this host in two steps: connected, whether or not the broker has noticed, then greeted by it. */
+void far_connect_here(struct far *far, const struct gate *gate);
+void far_greet(struct far *far);
 void far_close(struct far *far);
 struct request far_save(const char *id, const char *data);
 /* Sends the request under that number of the far's session; the reply. */

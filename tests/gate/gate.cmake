@@ -1,5 +1,5 @@
 # Who gets in over tcp: the verbs that keep the keys, and a real service that listens on a port with them.
-set(gate_tests verbs entry live lockout)
+set(gate_tests verbs entry live lockout reuse)
 if(NOT STIGSTORE_SANITIZE) # whose runtime wants to be loaded before anything else
   list(APPEND gate_tests controls)
   add_library(gate_broken MODULE ${CMAKE_CURRENT_LIST_DIR}/broken.c)
