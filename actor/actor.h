@@ -16,8 +16,7 @@
 enum actor_exit {
     ACTOR_EXIT_OK = 0,
     ACTOR_EXIT_USAGE = 2,
-    ACTOR_EXIT_FAILED_SYNC = 10, /* what was committed last is not known to be on disk */
-    ACTOR_EXIT_REFUSED = 11,     /* it would fail again the same way: do not restart */
+    ACTOR_EXIT_REFUSED = 11, /* it would fail again the same way: do not restart */
     ACTOR_EXIT_FAILED = 12,
 };
 

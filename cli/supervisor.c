@@ -125,11 +125,8 @@ static void child_ended(struct supervisor *self, size_t index, int status)
     struct supervise_process *process = &self->processes[index];
     struct supervise_end end = {.exited = WIFEXITED(status),
                                 .code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)};
-    bool is_writer = self->state.children[index].role == SUPERVISE_WRITER;
     hear_ready(self, index);
     log_end(self, index, end);
-    if (is_writer && end.exited && end.code == ACTOR_EXIT_FAILED_SYNC)
-        lock_mark_failed_sync(self->lock, true);
     health_remove_left(self->options->endpoint, process->pid);
     process_forget(process);
     bool was_stopping = self->state.stopping;

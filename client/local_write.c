@@ -17,7 +17,6 @@ struct local_writes {
     char *path;
     struct storage_identity identity;
     struct writer *writer; /* NULL: dropped after an unknown commit; the next group opens anew */
-    bool is_marked;        /* the lock, by a failed sync before this writer */
     struct call_list queued;
     struct call_list backups; /* the first one is under way */
     struct storage_backup *backup;
@@ -37,28 +36,12 @@ static void read_counters(const struct local_writes *writes, struct storage_coun
     storage->ops->counters(storage, counters);
 }
 
-/* Once what could not be synced before is on disk. */
-static void clear_mark(struct local_writes *writes)
-{
-    struct storage_counters counters;
-
-    if (!writes->is_marked)
-        return;
-    read_counters(writes, &counters);
-    if (counters.checkpoint_owed)
-        return;
-    lock_mark_failed_sync(writes->options.lock, false);
-    writes->is_marked = false;
-}
-
 static int open_writer(struct local_writes *writes, bool create, struct failure *failure)
 {
-    writes->is_marked = lock_has_failed_sync(writes->options.lock);
     const struct storage_options storage_options = {.path = writes->options.path,
                                                     .access = STORAGE_FOR_WRITING,
                                                     .create = create,
                                                     .durability_normal = writes->options.durability_normal,
-                                                    .after_failed_sync = writes->is_marked,
                                                     .max_data_bytes = writes->options.max_data_bytes,
                                                     .log = caller_log};
     const struct writer_options writer_options = {.max_data_bytes = writes->options.max_data_bytes, .log = caller_log};
@@ -67,11 +50,8 @@ static int open_writer(struct local_writes *writes, bool create, struct failure 
 
     if (status == STATUS_OK)
         status = writer_new(&storage, &writer_options, &writes->writer, failure);
-    if (status == STATUS_OK)
-        clear_mark(writes);
     if (status != STORAGE_UNKNOWN)
         return status;
-    lock_mark_failed_sync(writes->options.lock, true);
     return failure_set(failure, STATUS_IO_ERROR, "%s: a sync failed while it was opened", writes->path);
 }
 
@@ -80,7 +60,6 @@ static void drop_writer(struct local_writes *writes)
 {
     if (writes->backup)
         writer_storage(writes->writer)->ops->backup_close(&writes->backup);
-    lock_mark_failed_sync(writes->options.lock, true);
     writer_free(&writes->writer);
 }
 
@@ -288,7 +267,6 @@ static void keep_house(struct local_writes *writes)
     } else {
         read_counters(writes, &counters);
         writer_counters(writes->writer, &writer_counters_now);
-        clear_mark(writes);
     }
     pthread_mutex_lock(writes->lane.mutex);
     if (status == STORAGE_UNKNOWN)
@@ -365,11 +343,7 @@ static void writes_free(struct lane *lane)
     struct local_writes *writes = (struct local_writes *)lane;
 
     assert(!call_list_first(&writes->queued) && !call_list_first(&writes->backups) && !writes->backup);
-    if (writes->writer) {
-        if (writer_end(writes->writer) == STORAGE_UNKNOWN)
-            lock_mark_failed_sync(writes->options.lock, true);
-        writer_free(&writes->writer);
-    }
+    writer_free(&writes->writer);
     arena_free(&writes->arena);
     free(writes->path);
     free(writes);

@@ -241,8 +241,6 @@ static int restore_to(const char *from, const char *to, struct failure *failure)
         status = take_lock(lock, to, failure);
     if (status == STATUS_OK)
         status = restore_locked(from, to, failure);
-    if (status == STATUS_OK)
-        lock_mark_failed_sync(lock, false);
     lock_free(&lock);
     return status;
 }

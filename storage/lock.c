@@ -403,14 +403,3 @@ void lock_holder_self(struct lock_holder *holder, enum lock_mode mode, const cha
     memcpy(holder->boot_id, clock_boot_id(), sizeof(holder->boot_id));
     snprintf(holder->endpoint, sizeof(holder->endpoint), "%s", endpoint ? endpoint : "");
 }
-
-void lock_mark_failed_sync(struct lock *lock, bool failed)
-{
-    if (!is_of_parent(lock))
-        lock_text_mark(lock->entry->fd, failed);
-}
-
-bool lock_has_failed_sync(struct lock *lock)
-{
-    return lock_text_is_marked(lock->entry->fd);
-}

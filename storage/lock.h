@@ -43,7 +43,4 @@ int lock_describe(struct lock *lock, const struct lock_holder *holder, struct fa
 bool lock_is_held(struct lock *lock, enum lock_byte byte, struct lock_holder *holder);
 /* A holder that names this process: pid, host, pid namespace, boot id. */
 void lock_holder_self(struct lock_holder *holder, enum lock_mode mode, const char *endpoint);
-/* Mark that the writer ended by a failed sync, for the one after it; cleared by it once it owes no checkpoint. */
-void lock_mark_failed_sync(struct lock *lock, bool failed);
-bool lock_has_failed_sync(struct lock *lock);
 #endif

@@ -11,8 +11,6 @@
 enum { TEXT_BYTES = 1024, READ_ATTEMPTS = 3, CHECKSUM_LINE_BYTES = 4 + 16 + 1 };
 
 static const char text_head[] = "stigstore-lock 1\n";
-static const char mark_set[] = "failed-sync yes\n";
-static const char mark_clear[] = "failed-sync no \n";
 static const char *const mode_names[] = {"nobody", "embedded", "service", "standalone"};
 
 /* FNV-1a: against torn reads, not against malice. */
@@ -174,19 +172,4 @@ bool lock_text_read(int fd, struct lock_holder *holder)
     }
     memset(holder, 0, sizeof(*holder));
     return false;
-}
-
-void lock_text_mark(int fd, bool failed_sync)
-{
-    /* Nothing can be done about an error: the exit status of the writer says the same. */
-    const char *mark = failed_sync ? mark_set : mark_clear;
-    ssize_t written = pwrite(fd, mark, sizeof(mark_set) - 1, TEXT_BYTES);
-    (void)written;
-}
-
-bool lock_text_is_marked(int fd)
-{
-    char mark[sizeof(mark_set) - 1];
-    return pread(fd, mark, sizeof(mark), TEXT_BYTES) == (ssize_t)sizeof(mark) &&
-           memcmp(mark, mark_set, sizeof(mark)) == 0;
 }

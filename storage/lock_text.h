@@ -1,7 +1,7 @@
 /*
  * lock_text.h - what a lock file says about its owner, as text that survives being read while it is written.
  *
- * Layout: 1,024 bytes of lines closed by a checksum, then one line for the mark of a failed sync.
+ * Layout: 1,024 bytes of lines closed by a checksum.
  * Owns: nothing.  Thread: any; one writer at a time.
  */
 #ifndef STORAGE_LOCK_TEXT_H
@@ -12,6 +12,4 @@
 int lock_text_write(int fd, const struct lock_holder *holder, struct failure *failure);
 /* False, and a zeroed holder, when the file holds no whole text of ours. */
 bool lock_text_read(int fd, struct lock_holder *holder);
-void lock_text_mark(int fd, bool failed_sync);
-bool lock_text_is_marked(int fd);
 #endif

@@ -76,16 +76,6 @@ static int restart_wal(struct sqlite_store *store)
     return rc;
 }
 
-/* After a failed sync: pages that never reached the disk count as written until they are written again. */
-static int pay_checkpoint(struct sqlite_store *store)
-{
-    bool complete;
-    int rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_FULL, &complete);
-    if (complete)
-        store->writing->owes_checkpoint = false;
-    return rc;
-}
-
 /* On a full disk deletes have no room but what the reserve was, so the WAL must not grow there. */
 static bool is_long(const struct sqlite_writing *writing)
 {
@@ -101,8 +91,6 @@ static int move_frames(struct sqlite_store *store)
     struct sqlite_writing *writing = store->writing;
     bool first, complete;
     int rc = SQLITE_OK;
-    if (writing->owes_checkpoint)
-        return pay_checkpoint(store);
     if (writing->wal_frames < writing->wal_checked_frames) { /* it has begun anew */
         writing->wal_checked_frames = 0;
         rc = sqlite_wal_plan(store);

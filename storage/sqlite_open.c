@@ -138,7 +138,6 @@ void sqlite_counters(struct storage *storage, struct storage_counters *counters)
     counters->checkpoints_busy = writing->checkpoints_busy;
     counters->idempotency_keys = writing->keys;
     counters->full = writing->is_full;
-    counters->checkpoint_owed = writing->owes_checkpoint;
 }
 
 /* ---- life ---- */

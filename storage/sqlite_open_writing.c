@@ -1,9 +1,10 @@
 /*
  * sqlite_open_writing.c - opening for writing: the file and its folders, the connection's settings, taking it over.
  *
- * The first transaction raises the epoch and is always synced, which also syncs whatever a writer that was killed had
- * left in the WAL, written once more if it is of this boot.  In a new file the same transaction makes the tables, so a
- * crash leaves all of them or none.  secure_delete is off: deleted bytes stay in the file until they are overwritten,
+ * The first transaction raises the epoch and is always synced, which also syncs what is in use of the WAL, written once
+ * more: whoever wrote last may have been told of a failed sync and died before telling anybody, and then pages of the
+ * WAL read as written and are not on the disk.  In a new file the same transaction makes the tables, so a crash leaves
+ * all of them or none.  secure_delete is off: deleted bytes stay in the file until they are overwritten,
  * and deletes write half as much.
  */
 #include "proto/clock.h"
@@ -191,16 +192,6 @@ static int load_bounds(struct sqlite_store *store)
     return rc;
 }
 
-/*
- * Who wrote last in this boot may have been told of a failed sync and died before telling anybody: then pages of the
- * WAL read as written and are not on the disk, and whatever is synced behind them is lost with them at a power cut.
- * After another boot what is read is on the disk.
- */
-static bool is_in_doubt(const struct schema_meta *meta)
-{
-    return memcmp(meta->boot_id, clock_boot_id(), sizeof meta->boot_id) == 0;
-}
-
 /* Inside the first transaction: *meta as it is to be. The commit's sync covers what is written again of the WAL; until
  * then nothing of it may be moved into the database, which a power cut would leave with pages that no WAL completes. */
 static int take_over(struct sqlite_store *store, struct schema_meta *meta)
@@ -211,7 +202,7 @@ static int take_over(struct sqlite_store *store, struct schema_meta *meta)
     if (rc == SQLITE_OK && !found) {
         *meta = schema_new_meta();
         rc = sqlite3_exec(store->db, schema_sql, NULL, NULL, NULL);
-    } else if (rc == SQLITE_OK && is_in_doubt(meta)) {
+    } else if (rc == SQLITE_OK) {
         rc = wal_rewrite(store->db);
     }
     if (rc != SQLITE_OK)
@@ -243,18 +234,13 @@ static int commit_takeover(struct sqlite_store *store)
     return rc;
 }
 
-static int settle(struct sqlite_store *store, const struct storage_options *options)
+static int settle(struct sqlite_store *store)
 {
     struct sqlite_writing *writing = store->writing;
     int rc = commit_takeover(store);
     if (sqlite_rc_is_full(store->db, rc)) { /* the reserve of the writer before may give the little that it takes */
         sqlite_full_give_reserve(writing);
         rc = commit_takeover(store);
-    }
-    if (rc == SQLITE_OK && options->after_failed_sync) {
-        bool complete;
-        rc = sqlite_checkpoint_once(store, SQLITE_CHECKPOINT_FULL, &complete);
-        writing->owes_checkpoint = !complete; /* a reader's snapshot holds it up: later, then */
     }
     if (rc == SQLITE_OK && writing->durability_normal)
         rc = sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
@@ -295,7 +281,7 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
     store->writing->is_broken = true; /* until it is ours */
     int rc = connect(store);
     if (rc == SQLITE_OK)
-        rc = settle(store, options);
+        rc = settle(store);
     if (rc != SQLITE_OK) {
         status = sqlite_fail(store->db, rc, store->path, failure);
         /* SQLite opens for reading what it cannot open for writing, whatever the reason. */
@@ -304,6 +290,10 @@ int sqlite_open_writing(struct sqlite_store *store, const struct storage_options
                                  store->path);
         return sqlite_rc_is_unknown(rc) ? STORAGE_UNKNOWN : status;
     }
+    /* SQLite tells nobody when it cannot make the new WAL's name durable. */
+    status = path_sync_folder(store->path, failure);
+    if (status != STATUS_OK)
+        return status;
     store->writing->is_broken = false;
     if (!sqlite_full_take_reserve(store->writing))
         log_line(&store->log, LOG_LEVEL_WARNING, "%s: no space for a reserve; the database may not grow", store->path);
@@ -333,7 +323,7 @@ static int mark_clean(struct sqlite_store *store)
     return STATUS_OK;
 }
 
-/* What fails here costs only the mark, but for a sync: its pages count as written without being on the disk. */
+/* What fails here costs only the mark of a clean end; a sync that failed is told all the same. */
 int sqlite_end(struct storage *storage)
 {
     struct sqlite_store *store = sqlite_of(storage);

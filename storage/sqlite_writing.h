@@ -83,7 +83,6 @@ struct sqlite_writing {
     int wal_checked_frames; /* when a checkpoint was last tried */
     int wal_long_frames;    /* how long this WAL may become */
     int restart_at_frames;  /* RESTART is tried from here on */
-    bool owes_checkpoint;   /* since the writer before ended by a failed sync */
     uint64_t commits, checkpoints, checkpoints_busy;
 
     char *reserve_path;

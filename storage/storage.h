@@ -31,7 +31,6 @@ struct storage_options {
     enum storage_access access;
     bool create;            /* writing: make the file, and missing directories with mode 0700 */
     bool durability_normal; /* writing: survives any process's death, not a power cut */
-    bool after_failed_sync; /* writing: the writer before ended by a failed sync; also complete a checkpoint */
     bool keep_snapshots;    /* reading: keep a snapshot across batches while nothing was committed */
     uint64_t cache_bytes;   /* reading: of pages in memory at most; 0: SQLite's default, 2 MiB */
     uint64_t mapped_bytes;  /* reading: the first so many bytes of the file are read as memory; a failing disk or a file
@@ -54,8 +53,7 @@ struct storage_counters {
     uint64_t wal_bytes, database_bytes;
     uint64_t commits, checkpoints, checkpoints_busy;
     uint64_t idempotency_keys;
-    bool full;            /* disk full: only deletes are accepted */
-    bool checkpoint_owed; /* since a failed sync; a reader's snapshot held it up, and `checkpoint` tries again */
+    bool full; /* disk full: only deletes are accepted */
 };
 
 /* Row of the session log that a group appends, and how far old rows are no longer needed. */
@@ -152,7 +150,7 @@ struct storage {
  * Opens.  For writing: looks at the file read-only first and leaves what it refuses as it was (UNSUPPORTED newer
  * schema, foreign, BadgerDB folder, network file system; CORRUPT; READ_ONLY directory; BUSY), upgrades Stigmer's
  * layouts after a backup copy beside them, stamps rows that others wrote, raises the epoch in a synced commit.
- * STORAGE_UNKNOWN: a sync failed, of which the next opening must be told (`after_failed_sync`) as after any other.
+ * STORAGE_UNKNOWN: a sync failed; another opening writes again what that sync may have lost.
  * For reading: never creates -wal or -shm; NOT_FOUND when there is no file, UNAVAILABLE while a service that owns it is
  * not ready.
  */

@@ -184,14 +184,12 @@ static void say_stopped(struct lock *lock, const struct settings *settings)
 
 /* ---- serving ---- */
 
-static int open_writer(const struct settings *settings, struct lock *lock, struct writer **writer,
-                       struct failure *failure)
+static int open_writer(const struct settings *settings, struct writer **writer, struct failure *failure)
 {
     const struct storage_options storage_options = {.path = settings->path,
                                                     .access = STORAGE_FOR_WRITING,
                                                     .create = true,
                                                     .durability_normal = settings->durability_normal,
-                                                    .after_failed_sync = lock_has_failed_sync(lock),
                                                     .max_data_bytes = settings->max_data_bytes,
                                                     .log = actor_log_sink};
     const struct writer_options writer_options = {.max_data_bytes = settings->max_data_bytes, .log = actor_log_sink};
@@ -210,7 +208,6 @@ static int give_up(int status, const struct failure *failure)
     actor_log(LOG_LEVEL_ERROR, "%s", failure->message);
     switch (status) {
     case STORAGE_UNKNOWN:
-        return ACTOR_EXIT_FAILED_SYNC;
     case STATUS_IO_ERROR:
     case STATUS_NO_MEMORY:
     case STATUS_STORAGE_FULL:
@@ -220,14 +217,13 @@ static int give_up(int status, const struct failure *failure)
     }
 }
 
-static int serve(const struct settings *settings, struct lock *lock, struct writer *writer, int signal_fd)
+static int serve(const struct settings *settings, struct writer *writer, int signal_fd)
 {
     const struct service_options service = {.endpoint = settings->endpoint,
                                             .max_data_bytes = settings->max_data_bytes,
                                             .snapshot_ms = (uint32_t)settings->snapshot_seconds * 1000,
                                             .signal_fd = signal_fd,
-                                            .ready_fd = settings->ready_fd,
-                                            .lock = lock};
+                                            .ready_fd = settings->ready_fd};
     struct failure failure = {.status = STATUS_OK};
 
     switch (service_run(&service, writer, &failure)) {
@@ -238,8 +234,7 @@ static int serve(const struct settings *settings, struct lock *lock, struct writ
         return ACTOR_EXIT_FAILED;
     case SERVICE_UNKNOWN:
         actor_log(LOG_LEVEL_ERROR, "whether the last commit is on disk is not known: nothing of it is answered");
-        lock_mark_failed_sync(lock, true);
-        return ACTOR_EXIT_FAILED_SYNC;
+        return ACTOR_EXIT_FAILED;
     default:
         return give_up(failure.status, &failure);
     }
@@ -256,14 +251,10 @@ static int run(const struct settings *settings, int signal_fd)
     if (status == STATUS_OK)
         status = own(lock, settings, &failure);
     if (status == STATUS_OK)
-        status = open_writer(settings, lock, &writer, &failure);
-    if (status == STORAGE_UNKNOWN)
-        lock_mark_failed_sync(lock, true);
-    code = status == STATUS_OK ? serve(settings, lock, writer, signal_fd) : give_up(status, &failure);
-    if (writer && writer_end(writer) == STORAGE_UNKNOWN) {
-        lock_mark_failed_sync(lock, true);
-        code = ACTOR_EXIT_FAILED_SYNC;
-    }
+        status = open_writer(settings, &writer, &failure);
+    code = status == STATUS_OK ? serve(settings, writer, signal_fd) : give_up(status, &failure);
+    if (writer && writer_end(writer) == STORAGE_UNKNOWN)
+        code = ACTOR_EXIT_FAILED;
     writer_free(&writer);
     if (code == ACTOR_EXIT_OK)
         say_stopped(lock, settings);

@@ -32,7 +32,6 @@ struct service {
     bool is_soon;                        /* the writer wants to keep house again soon */
     bool wants_rest;                     /* it has work for when nothing comes, */
     int64_t rest_ns;                     /* which is then */
-    bool is_marked;                      /* the lock, by the failed sync of a writer before */
     int64_t health_ns, state_ns, end_ns; /* end_ns 0: not asked to end */
 };
 
@@ -82,7 +81,6 @@ static void report_storage(struct service *self)
     health_number(self->health, "checkpoints_busy", (double)counters.checkpoints_busy);
     health_number(self->health, "idempotency_keys", (double)counters.idempotency_keys);
     health_number(self->health, "disk_full", counters.full);
-    health_number(self->health, "checkpoint_owed", counters.checkpoint_owed);
     if (storage_sqlite_warning())
         health_text(self->health, "sqlite_warning", storage_sqlite_warning());
 }
@@ -194,21 +192,6 @@ static int run_group(struct service *self)
     return STATUS_OK;
 }
 
-/* Once what the writer before could not sync is on disk. */
-static void clear_mark(struct service *self)
-{
-    struct storage *storage = writer_storage(self->writer);
-    struct storage_counters counters;
-
-    if (!self->is_marked)
-        return;
-    storage->ops->counters(storage, &counters);
-    if (counters.checkpoint_owed)
-        return;
-    lock_mark_failed_sync(self->options->lock, false);
-    self->is_marked = false;
-}
-
 /* Once nothing has come for a while. */
 static int rest(struct service *self, bool worked)
 {
@@ -236,10 +219,7 @@ static int work(struct service *self)
     self->is_soon = writer_idle(self->writer, &status);
     if (status != STORAGE_UNKNOWN)
         status = rest(self, worked);
-    if (status == STORAGE_UNKNOWN)
-        return status;
-    clear_mark(self);
-    return STATUS_OK;
+    return status == STORAGE_UNKNOWN ? status : STATUS_OK;
 }
 
 static bool is_current(struct service *self)
@@ -280,7 +260,6 @@ static int begin(struct service *self, struct failure *failure)
     int status;
 
     random_bytes(&self->life, sizeof self->life);
-    clear_mark(self);
     self->inbox = inbox_new();
     if (!self->inbox)
         return failure_set(failure, STATUS_NO_MEMORY, "%s", status_text(STATUS_NO_MEMORY));
@@ -294,10 +273,7 @@ static int begin(struct service *self, struct failure *failure)
 
 enum service_end service_run(const struct service_options *options, struct writer *writer, struct failure *failure)
 {
-    struct service self = {.options = options,
-                           .writer = writer,
-                           .ready_fd = options->ready_fd,
-                           .is_marked = lock_has_failed_sync(options->lock)};
+    struct service self = {.options = options, .writer = writer, .ready_fd = options->ready_fd};
     enum service_end end = begin(&self, failure) == STATUS_OK ? serve(&self) : SERVICE_NOT_BEGUN;
 
     copying_stop(&self.copying, NULL, writer_storage(writer));

@@ -8,7 +8,6 @@
 #define WRITER_SERVICE_H
 #include "actor/health.h"
 #include "actor/worker.h"
-#include "storage/lock.h"
 #include "writer/writer.h"
 
 struct service_options {
@@ -16,8 +15,7 @@ struct service_options {
     uint64_t max_data_bytes;
     uint32_t snapshot_ms;
     int signal_fd;
-    int ready_fd;      /* -1: none */
-    struct lock *lock; /* whose mark of a failed sync goes once the checkpoint that it asks for is complete */
+    int ready_fd; /* -1: none */
 };
 
 /* How it ended. */

@@ -119,44 +119,7 @@ static void after_a_failed_sync_the_next_call_opens_anew(void **state)
     stigstore_result_free(&result);
 }
 
-static bool is_marked(const struct fixture *fixture)
-{
-    struct lock *lock;
-
-    assert_int_equal(lock_open(fixture->path, false, &lock, NULL), STIGSTORE_OK);
-    bool marked = lock_has_failed_sync(lock);
-    lock_free(&lock);
-    return marked;
-}
-
-/* Until a checkpoint is complete, whoever opens the store next must know that it is owed. */
-static void a_failed_sync_is_remembered_until_a_checkpoint_is_complete(void **state)
-{
-    struct fixture *fixture = *state;
-    sqlite3 *reader = NULL;
-
-    stigstore_free(&fixture->store);
-    fixture->store = open_durable(fixture->path);
-    save(fixture->store, "k", "a", "1");
-    assert_false(is_marked(fixture));
-    fault.sync_rc = SQLITE_IOERR_FSYNC;
-    assert_int_equal(stigstore_save_resource(fixture->store, TEXT("k"), TEXT("a"), TEXT("2"), NULL),
-                     STIGSTORE_IO_ERROR);
-    fault_clear();
-    assert_true(is_marked(fixture));
-    assert_int_equal(sqlite3_open(fixture->path, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM meta", NULL, NULL, NULL), SQLITE_OK);
-    save(fixture->store, "k", "a", "3");
-    assert_true(is_marked(fixture));
-    assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(reader);
-    save(fixture->store, "k", "a", "4");
-    stigstore_free(&fixture->store);
-    assert_false(is_marked(fixture));
-}
-
-/* What it found in the WAL may then be marked as written without ever having been. */
-static void a_sync_that_fails_while_opening_is_remembered(void **state)
+static void after_a_sync_that_fails_while_opening_it_is_opened_anew(void **state)
 {
     struct fixture *fixture = *state;
     stigstore *store = NULL;
@@ -165,10 +128,8 @@ static void a_sync_that_fails_while_opening_is_remembered(void **state)
     fault.sync_rc = SQLITE_IOERR_FSYNC;
     assert_int_equal(stigstore_open(fixture->path, NULL, &store, NULL), STIGSTORE_IO_ERROR);
     fault_clear();
-    assert_true(is_marked(fixture));
     fixture->store = open_durable(fixture->path);
     save(fixture->store, "k", "a", "1");
-    assert_false(is_marked(fixture));
 }
 
 static void *save_one(void *context)
@@ -217,8 +178,7 @@ int main(void)
         STORE_TEST(a_file_of_standalone_actors_is_taken_over_only_when_asked),
         STORE_TEST(a_folder_that_may_not_be_written_can_be_read),
         FAULT_TEST(after_a_failed_sync_the_next_call_opens_anew),
-        FAULT_TEST(a_sync_that_fails_while_opening_is_remembered),
-        FAULT_TEST(a_failed_sync_is_remembered_until_a_checkpoint_is_complete),
+        FAULT_TEST(after_a_sync_that_fails_while_opening_it_is_opened_anew),
         FAULT_TEST(all_inside_a_group_learn_of_a_failed_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

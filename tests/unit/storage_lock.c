@@ -367,31 +367,6 @@ static void where_nothing_may_be_written(void **state)
     lock_free(&lock);
 }
 
-static void failed_sync_mark(void **state)
-{
-    struct place *place = *state;
-    struct lock *lock = open_lock(place->path);
-    struct lock_holder self;
-    assert_false(lock_has_failed_sync(lock));
-    pid_t child = fork();
-    if (child == 0) {
-        struct lock *writer;
-        if (lock_open(place->path, true, &writer, NULL) != STATUS_OK)
-            _exit(1);
-        lock_mark_failed_sync(writer, true);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(child, NULL, 0), child);
-    assert_true(lock_has_failed_sync(lock));
-    assert_int_equal(lock_take(lock, LOCK_OWNER, NULL), STATUS_OK);
-    lock_holder_self(&self, LOCK_SERVICE, "ipc://x");
-    assert_int_equal(lock_describe(lock, &self, NULL), STATUS_OK);
-    assert_true(lock_has_failed_sync(lock));
-    lock_mark_failed_sync(lock, false);
-    assert_false(lock_has_failed_sync(lock));
-    lock_free(&lock);
-}
-
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -409,7 +384,6 @@ int main(void)
         IN_A_FOLDER(a_replaced_lock_file_is_noticed),
         IN_A_FOLDER(opening),
         IN_A_FOLDER(where_nothing_may_be_written),
-        IN_A_FOLDER(failed_sync_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

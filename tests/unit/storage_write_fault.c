@@ -43,6 +43,7 @@ static int file_write(sqlite3_file *file, const void *bytes, int size, sqlite3_i
     if (fault.write_rc && fault.writes_before-- <= 0)
         return fault.write_rc;
     fault_act();
+    fault.written += size;
     return real_of(file)->pMethods->xWrite(real_of(file), bytes, size, at);
 }
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)

@@ -12,6 +12,7 @@ extern struct fault {
     bool dies;         /* the process ends at an act on the disk: a write, sync, truncation or removal */
     int acts_before;   /* so many are still done, with `dies` */
     unsigned reads;    /* counted */
+    long long written; /* bytes, counted */
 } fault;
 
 /* One more act: ends the process if its turn has come. For what a test does beside SQLite. */

@@ -76,8 +76,6 @@ int child_play(const char *role, int argc, char **argv)
     if (strcmp(part, "fail once") == 0 && !happened_before(role))
         return ACTOR_EXIT_FAILED;
     actor_ready(&ready_fd);
-    if (strcmp(part, "lose a sync once") == 0 && !happened_before(role))
-        return ACTOR_EXIT_FAILED_SYNC;
     wait_for_term();
     return 0;
 }

@@ -358,21 +358,6 @@ static void a_missing_program_is_a_refusal(void **state)
     stage->supervisor = 0;
 }
 
-static void a_failed_sync_is_marked_for_the_next_writer(void **state)
-{
-    struct stage *stage = *state;
-    struct lock *lock;
-    setenv("TEST_WRITER", "lose a sync once", 1);
-    start(stage);
-    for (int writers = 0; writers < 2;) /* the second may come before the readers */
-        writers += strcmp(next_line(stage).role, "writer") == 0;
-    assert_int_equal(lock_open(stage->database, false, &lock, NULL), STATUS_OK);
-    assert_true(lock_has_failed_sync(lock));
-    lock_free(&lock);
-    expect_ready(stage);
-    assert_int_equal(stop(stage), 0);
-}
-
 static void children_die_with_it(void **state)
 {
     struct stage *stage = *state;
@@ -476,7 +461,6 @@ static int test_everything(void)
         STAGED(what_dies_is_started_again),
         STAGED(a_child_that_fails_before_ready_is_tried_again),
         STAGED(a_refusal_ends_the_service),
-        STAGED(a_failed_sync_is_marked_for_the_next_writer),
         STAGED(children_die_with_it),
         STAGED(the_broker_alone_is_bounded_in_memory),
         STAGED(who_does_not_listen_is_killed),

@@ -335,31 +335,6 @@ static void test_makes_a_backup(void **state)
     assert_int_not_equal(await_reply(scene, scene->ticket + 100)->status, STATUS_OK);
 }
 
-/* A reader's snapshot holds up the checkpoint that a failed sync asks for: the mark stays as long. */
-static void test_remembers_a_failed_sync_until_a_checkpoint_is_complete(void **state)
-{
-    struct scene *scene = *state;
-    struct lock *lock;
-    sqlite3 *reader;
-
-    start_writer(scene);
-    write_one(scene, 1, "a");
-    assert_int_equal(lock_open(scene->database, false, &lock, NULL), STATUS_OK);
-    lock_mark_failed_sync(lock, true);
-    kill_writer(scene);
-    assert_int_equal(sqlite3_open(scene->database, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM meta", NULL, NULL, NULL), SQLITE_OK);
-    start_writer(scene);
-    write_one(scene, 2, "a");
-    write_one(scene, 3, "a"); /* between the two it kept house */
-    assert_true(lock_has_failed_sync(lock));
-    sqlite3_close(reader);
-    write_one(scene, 4, "a");
-    write_one(scene, 5, "a");
-    assert_false(lock_has_failed_sync(lock));
-    lock_free(&lock);
-}
-
 static void test_one_writer_at_a_time(void **state)
 {
     struct scene *scene = *state;
@@ -380,22 +355,6 @@ static void test_takes_over_only_when_told(void **state)
     assert_int_equal(process_join(start(scene, -1, NULL)), ACTOR_EXIT_REFUSED);
     scene->stage.endpoint[strlen(scene->stage.endpoint) - 1] = '\0';
     start_writer(scene);
-}
-
-static void test_clears_the_mark_of_a_failed_sync(void **state)
-{
-    struct scene *scene = *state;
-    struct failure failure;
-    struct lock *lock;
-
-    start_writer(scene);
-    write_one(scene, 1, "a");
-    kill_writer(scene);
-    assert_int_equal(lock_open(scene->database, false, &lock, &failure), STATUS_OK);
-    lock_mark_failed_sync(lock, true);
-    start_writer(scene);
-    assert_false(lock_has_failed_sync(lock));
-    lock_free(&lock);
 }
 
 static void test_ends_when_its_file_is_moved_away(void **state)
@@ -464,8 +423,6 @@ int main(void)
         TEST(test_makes_a_backup),
         TEST(test_one_writer_at_a_time),
         TEST(test_takes_over_only_when_told),
-        TEST(test_clears_the_mark_of_a_failed_sync),
-        TEST(test_remembers_a_failed_sync_until_a_checkpoint_is_complete),
         TEST(test_ends_when_its_file_is_moved_away),
         TEST(test_leaves_a_foreign_file_alone),
         TEST(test_says_what_it_takes),

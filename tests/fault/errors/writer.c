@@ -89,7 +89,6 @@ static void open_world(const struct state *restored);
 /* As an actor that ends and is started again. */
 static void begin_again(void)
 {
-    lock_mark_failed_sync(world.lock, true);
     INSIDE(world_close(&world));
     open_world(NULL);
 }

@@ -9,11 +9,13 @@
  */
 #include "proto/clock.h"
 #include "storage/file.h"
+#include "storage/wal.h"
 #include "tests/fault/disk/calls.h"
 #include "tests/fault/disk/disk.h"
 #include "tests/fault/disk/place.h"
 #include "tests/fault/power/stigmer.h"
 #include "tests/fault/power/world.h"
+#include "tests/fault/wrap.h"
 
 #include <assert.h>
 #include <getopt.h>
@@ -44,6 +46,14 @@ const uint8_t *power_boot_id(void);
 const uint8_t *power_boot_id(void)
 {
     return boot_id;
+}
+
+/* In the place of the storage's. */
+int power_wal_rewrite(sqlite3 *db) INSTEAD_OF(wal_rewrite);
+int real_wal_rewrite(sqlite3 *db) REAL(wal_rewrite);
+int power_wal_rewrite(sqlite3 *db)
+{
+    return power.control == CONTROL_TRUSTS_WAL ? SQLITE_OK : real_wal_rewrite(db);
 }
 
 static uint32_t draw(uint32_t below)
@@ -172,8 +182,6 @@ static bool open_store(void)
     struct world *world = &power.world;
     struct failure failure;
 
-    if (power.control == CONTROL_FORGETS_FAILED) /* nor does a death in this boot make it look at the WAL again */
-        begin_boot();
     for (unsigned i = 0; i < OPENS_MOST; i++) {
         int status = world_open(world, &failure);
         say("open", status);
@@ -194,7 +202,6 @@ static bool begin_again(void)
 {
     if (disk.is_off)
         return false;
-    lock_mark_failed_sync(power.world.lock, true);
     world_drop(&power.world);
     return open_store() && world_check_replays(&power.world) == STATUS_OK;
 }
@@ -269,7 +276,7 @@ static void arm(void)
     static const uint32_t spans[] = {4, 20, 40, 100, 200, 400};
 
     disk.acts_left = (long)draw(spans[draw(6)]);
-    disk.syncs_left = draw(6) == 0 ? (long)draw(6) : -1;
+    disk.syncs_left = draw(6) == 0 ? (long)draw(draw(2) ? 6 : 30) : -1;
     disk.failed_syncs = 0;
 }
 

@@ -8,13 +8,13 @@ set_target_properties(fault_power PROPERTIES
 target_link_libraries(fault_power PRIVATE stigstore_options writer storage PkgConfig::CMOCKA)
 # Each cut is followed by another boot.
 target_link_options(fault_power PRIVATE
-  LINKER:--wrap=clock_boot_id LINKER:--defsym=__wrap_clock_boot_id=power_boot_id)
+  LINKER:--wrap=clock_boot_id LINKER:--defsym=__wrap_clock_boot_id=power_boot_id LINKER:--wrap=wal_rewrite)
 # The functions that are replaced must not be inline ones.
 set_source_files_properties(fault/disk/calls.c PROPERTIES COMPILE_OPTIONS -U_FORTIFY_SOURCE)
 
 set(power_seed 20260101)
 stigstore_fault_test(fault_power COMMAND fault_power --cuts 10000 --seed 20261127 TIMEOUT 600)
-foreach(control synchronous-off acknowledge-early ready-early lying-sync forget-failed-sync)
+foreach(control synchronous-off acknowledge-early ready-early lying-sync trust-wal)
   stigstore_fault_test(fault_power_control_${control}
     COMMAND fault_power --cuts 2500 --seed ${power_seed} --durability full --control ${control} TIMEOUT 600)
 endforeach()

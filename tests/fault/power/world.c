@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 const char *const control_names[CONTROLS] = {"none",        "synchronous-off", "acknowledge-early",
-                                             "ready-early", "lying-sync",      "forget-failed-sync"};
+                                             "ready-early", "lying-sync",      "trust-wal"};
 
 void (*world_tell)(void);
 static struct world *followed; /* the store's functions get no context */
@@ -186,26 +186,10 @@ static int open_storage(struct world *world, struct failure *failure)
                                       .log = {log_nothing, NULL}};
     int status;
 
-    world->is_marked = world->control != CONTROL_FORGETS_FAILED && lock_has_failed_sync(world->lock);
-    options.after_failed_sync = world->is_marked;
     disk.lies = disk.lies || (world->control == CONTROL_READY_EARLY && world->was_ready);
     status = storage_open_sqlite(&options, &world->storage, failure);
     disk.lies = world->control == CONTROL_LYING_SYNC;
-    if (status == STORAGE_UNKNOWN)
-        lock_mark_failed_sync(world->lock, true);
     return status;
-}
-
-/* As the actors do: no longer, once nothing is owed. */
-static void clear_mark(struct world *world)
-{
-    struct storage_counters counters;
-
-    world->storage->ops->counters(world->storage, &counters);
-    if (world->is_marked && !counters.checkpoint_owed) {
-        lock_mark_failed_sync(world->lock, false);
-        world->is_marked = false;
-    }
 }
 
 static int open_writer(struct world *world, struct failure *failure)
@@ -220,8 +204,6 @@ static int open_writer(struct world *world, struct failure *failure)
     status = writer_new(&storage, &options, &world->writer, failure);
     if (status != STATUS_OK)
         world->storage = NULL;
-    else
-        clear_mark(world);
     return status;
 }
 
@@ -253,8 +235,6 @@ void world_drop_backup(struct world *world)
 void world_close(struct world *world)
 {
     world_drop_backup(world);
-    if (world->writer && writer_end(world->writer) == STORAGE_UNKNOWN && world->control != CONTROL_FORGETS_FAILED)
-        lock_mark_failed_sync(world->lock, true);
     writer_free(&world->writer);
     world->storage = NULL;
     lock_free(&world->lock);
@@ -287,8 +267,6 @@ int world_checkpoint(struct world *world)
             writing->wal_long_frames = 0;
         writer_idle(world->writer, &status);
     }
-    if (status != STORAGE_UNKNOWN)
-        clear_mark(world);
     return status;
 }
 

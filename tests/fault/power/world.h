@@ -19,11 +19,11 @@ enum { WORLD_HANDLES = 3, WORLD_WINDOW = 48, WORLD_STATES = 512, WORLD_GROUP = 6
 /* What a test of the tests leaves out. */
 enum misdeed {
     CONTROL_NONE,
-    CONTROL_SYNC_OFF,       /* PRAGMA synchronous = OFF */
-    CONTROL_EARLY,          /* acknowledges before the commit */
-    CONTROL_READY_EARLY,    /* READY before what recovery found is synced */
-    CONTROL_LYING_SYNC,     /* the disk says that it has synced, and has not */
-    CONTROL_FORGETS_FAILED, /* the next writer is not told of a failed sync, nor of a death */
+    CONTROL_SYNC_OFF,    /* PRAGMA synchronous = OFF */
+    CONTROL_EARLY,       /* acknowledges before the commit */
+    CONTROL_READY_EARLY, /* READY before what recovery found is synced */
+    CONTROL_LYING_SYNC,  /* the disk says that it has synced, and has not */
+    CONTROL_TRUSTS_WAL,  /* who opens takes for synced what is found of the WAL */
     CONTROLS
 };
 extern const char *const control_names[CONTROLS];
@@ -53,7 +53,6 @@ struct world {
     struct lock *lock;
     struct writer *writer;
     struct storage *storage;
-    bool is_marked;
     struct handle handles[WORLD_HANDLES];
 
     struct state states[WORLD_STATES];
