@@ -28,6 +28,7 @@
 
 enum {
     ERA_CYCLES = 20,
+    PROGRESS_CYCLES = 500, /* a long run says how far it is: whole eras */
     DEADLINE_MS = 30000,
     FAULTY_DEADLINE_MS = 8000,
     MOMENT_MS = 120,
@@ -384,8 +385,11 @@ int main(int argc, char **argv)
     printf("seed %" PRIu64 ", %u cycles%s%s\n", test.seed, test.cycles, test.fault ? ", fault " : "",
            test.fault ? test.fault : "");
     fflush(stdout);
-    for (unsigned from = 0; from < test.cycles && !is_over(&test); from += ERA_CYCLES)
+    for (unsigned from = 0; from < test.cycles && !is_over(&test); from += ERA_CYCLES) {
+        if (from > 0 && from % PROGRESS_CYCLES == 0)
+            fprintf(stderr, "%u cycles\n", from);
         run_era(&test, from);
+    }
     if (test.fault)
         return report_control(&test);
     report(&test);
