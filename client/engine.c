@@ -103,8 +103,7 @@ static int open_parts(struct engine *engine, const struct engine_options *option
                                               .cache_bytes = options->cache_bytes};
     struct local_writes_options writes_options = {.path = options->path,
                                                   .durability_normal = options->durability_normal,
-                                                  .max_data_bytes = options->max_data_bytes,
-                                                  .lock = engine->lock};
+                                                  .max_data_bytes = options->max_data_bytes};
     const struct storage_identity *identity;
     int status;
 

@@ -4,7 +4,6 @@
 #include "client/log.h"
 #include "proto/clock.h"
 #include "proto/limits.h"
-#include "storage/lock.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -25,7 +25,6 @@ struct local_writes_options {
     bool durability_normal;
     uint64_t max_data_bytes;
     pthread_mutex_t *mutex;
-    struct lock *lock; /* held; keeps the mark of a failed sync */
     struct pool *pool; /* whose idle snapshots end with each group */
 };
 /* Opens the file as a starting writer does. */

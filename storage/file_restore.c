@@ -11,6 +11,7 @@
 #include "storage/path.h"
 #include "storage/schema.h"
 #include "storage/sqlite.h"
+#include "storage/wal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,7 +132,12 @@ static int bring_in_wal(sqlite3 *db)
     int rc = sqlite3_busy_timeout(db, 1000);
 
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, "PRAGMA synchronous = FULL; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+        rc = sqlite3_exec(db, "PRAGMA synchronous = FULL; SELECT count(*) FROM sqlite_schema; BEGIN IMMEDIATE", NULL,
+                          NULL, NULL);
+    if (rc == SQLITE_OK) /* as whoever opens it for writing does; the checkpoint syncs it before it moves anything */
+        rc = wal_rewrite(db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_FULL, &frames, &moved);
     return rc == SQLITE_OK && moved < frames ? SQLITE_BUSY : rc;

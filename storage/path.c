@@ -68,18 +68,18 @@ static int fail_sync(struct failure *failure, int error, const char *folder)
     return path_fail_errno(failure, "sync", folder);
 }
 
+/* A folder that may not be read, or a file system that syncs none, is as durable as it can be. */
+static bool is_no_failure(int error)
+{
+    return error == 0 || error == EACCES || error == EPERM || error == EINVAL || error == EROFS || error == EOPNOTSUPP;
+}
+
 int path_sync_folder(const char *path, struct failure *failure)
 {
     char buffer[PATH_MAX];
     const char *folder = path_folder(path, buffer);
     int error = sync_one(folder);
-    return error ? fail_sync(failure, error, folder) : STATUS_OK;
-}
-
-/* A folder that may not be read, or a file system that syncs none, is as durable as it can be. */
-static bool is_no_failure(int error)
-{
-    return error == 0 || error == EACCES || error == EPERM || error == EINVAL || error == EROFS || error == EOPNOTSUPP;
+    return is_no_failure(error) ? STATUS_OK : fail_sync(failure, error, folder);
 }
 
 int path_sync_folders(const char *path, struct failure *failure)

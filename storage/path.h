@@ -19,9 +19,9 @@ int path_make_folders(const char *path, struct failure *failure);
 char *path_real(const char *path);
 /* The folder of `path`, in `buffer`; of one that is longer than any file can have: "", which nothing opens. */
 const char *path_folder(const char *path, char buffer[PATH_MAX]);
-/* Makes what happened to the names in the folder of `path` durable. */
+/* Makes what happened to the names in the folder of `path` durable, as far as it may be opened. */
 int path_sync_folder(const char *path, struct failure *failure);
-/* The same for every folder above `path`, as far as they may be opened: one that was killed may have made them. */
+/* The same for every folder above `path`: one that was killed may have made them. */
 int path_sync_folders(const char *path, struct failure *failure);
 /* "PATH" and `suffix` in one string, for free(). NULL: no memory. */
 char *path_beside(const char *path, const char *suffix);

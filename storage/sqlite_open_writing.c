@@ -4,8 +4,8 @@
  * The first transaction raises the epoch and is always synced, which also syncs what is in use of the WAL, written once
  * more: whoever wrote last may have been told of a failed sync and died before telling anybody, and then pages of the
  * WAL read as written and are not on the disk.  In a new file the same transaction makes the tables, so a crash leaves
- * all of them or none.  secure_delete is off: deleted bytes stay in the file until they are overwritten,
- * and deletes write half as much.
+ * all of them or none.  secure_delete is off: deleted bytes stay in the file until they are overwritten, and deletes
+ * write half as much.
  */
 #include "proto/clock.h"
 #include "storage/file.h"
@@ -198,12 +198,12 @@ static int take_over(struct sqlite_store *store, struct schema_meta *meta)
 {
     bool found;
     uint64_t stamped = 0;
-    int rc = schema_load_meta(store->db, meta, &found);
+    int rc = wal_rewrite(store->db);
+    if (rc == SQLITE_OK)
+        rc = schema_load_meta(store->db, meta, &found);
     if (rc == SQLITE_OK && !found) {
         *meta = schema_new_meta();
         rc = sqlite3_exec(store->db, schema_sql, NULL, NULL, NULL);
-    } else if (rc == SQLITE_OK) {
-        rc = wal_rewrite(store->db);
     }
     if (rc != SQLITE_OK)
         return rc;

@@ -150,7 +150,7 @@ struct storage {
  * Opens.  For writing: looks at the file read-only first and leaves what it refuses as it was (UNSUPPORTED newer
  * schema, foreign, BadgerDB folder, network file system; CORRUPT; READ_ONLY directory; BUSY), upgrades Stigmer's
  * layouts after a backup copy beside them, stamps rows that others wrote, raises the epoch in a synced commit.
- * STORAGE_UNKNOWN: a sync failed; another opening writes again what that sync may have lost.
+ * STORAGE_UNKNOWN: a sync of the database failed; another opening writes again what that sync may have lost.
  * For reading: never creates -wal or -shm; NOT_FOUND when there is no file, UNAVAILABLE while a service that owns it is
  * not ready.
  */

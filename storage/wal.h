@@ -22,8 +22,11 @@ void wal_copy_head(const void *index, uint8_t head[WAL_HEAD_BYTES]);
 /* Of a version that we know, and not in the middle of a commit? */
 bool wal_head_is_whole(const uint8_t head[WAL_HEAD_BYTES]);
 
-/* Writes the WAL's frames once more as they read, so that the next sync covers all of them: after a sync that failed
- * their pages count as written, whether they reached the disk or not. Inside a transaction that writes and has not
- * written yet, so that nobody else does. An SQLite result code. */
+/*
+ * After a sync that failed, pages count as written whether they reached the disk or not. This writes the WAL's frames
+ * once more as they read, so that the next sync covers all of them, and has the next checkpoint move them all once more
+ * into the database.  Inside a transaction that writes and has not written yet, so that nobody else does.  An SQLite
+ * result code; BUSY: another program's checkpoint is under way.
+ */
 int wal_rewrite(sqlite3 *db);
 #endif

@@ -48,7 +48,7 @@ struct write_message {
 /* Loads the session log and takes the storage over (on failure too). */
 int writer_new(struct storage **storage, const struct writer_options *options, struct writer **writer,
                struct failure *failure);
-/* In order, before writer_free. OK, or STORAGE_UNKNOWN: a sync failed. */
+/* In order, before writer_free, which does it too but cannot say. OK, or STORAGE_UNKNOWN: a sync failed. */
 int writer_end(struct writer *writer);
 void writer_free(struct writer **writer);
 

@@ -61,15 +61,21 @@ static void test_a_commit_whose_sync_fails_is_unknown(void **state)
     assert_true(store_save(store, "k", "c", "after") >= 2);
 }
 
-/* The sync of the writer before may have failed with nobody told: its pages count as written, and are not on the disk. */
+static sqlite3 *take_snapshot(const struct test_store *store)
+{
+    sqlite3 *reader = NULL;
+    assert_int_equal(sqlite3_open(store->path, &reader), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM meta", NULL, NULL, NULL), SQLITE_OK);
+    return reader;
+}
+
+/* The sync of the writer before may have failed with nobody told: its pages count as written without being there. */
 static void test_opening_writes_the_wal_once_more(void **state)
 {
     struct test_store *store = *state;
     struct storage_counters counters;
-    sqlite3 *reader = NULL;
     assert_int_equal(try_save(store, "a", MIB), STATUS_OK);
-    assert_int_equal(sqlite3_open(store->path, &reader), SQLITE_OK); /* or the close would move it into the database */
-    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM meta", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3 *reader = take_snapshot(store); /* or the close would move it into the database */
     store->storage->ops->counters(store->storage, &counters);
     assert_true(counters.wal_bytes >= MIB);
     storage_close(&store->storage);
@@ -77,6 +83,27 @@ static void test_opening_writes_the_wal_once_more(void **state)
     store_open(store);
     assert_true(fault.written >= (long long)counters.wal_bytes);
     sqlite3_close(reader);
+}
+
+/* A checkpoint that a snapshot holds up leaves what it moved unsynced; the sync that is to cover it may then fail. */
+static void test_what_a_checkpoint_moved_in_part_is_moved_again(void **state)
+{
+    struct test_store *store = *state;
+    assert_int_equal(try_save(store, "a", MIB), STATUS_OK);
+    sqlite3 *before = take_snapshot(store);
+    assert_int_equal(try_save(store, "b", 100), STATUS_OK);
+    assert_int_equal(store->storage->ops->rest(store->storage), STATUS_OK);
+    sqlite3 *behind = take_snapshot(store); /* and the index stays as it is */
+    sqlite3_close(before);
+    fault.sync_rc = SQLITE_IOERR_FSYNC;
+    assert_int_equal(store->storage->ops->rest(store->storage), STORAGE_UNKNOWN);
+    storage_close(&store->storage);
+    fault.sync_rc = 0;
+    store_open(store);
+    fault.written = 0;
+    assert_int_equal(store->storage->ops->rest(store->storage), STATUS_OK);
+    assert_true(fault.written >= (long long)MIB);
+    sqlite3_close(behind);
 }
 
 static void test_a_checkpoint_whose_sync_fails_is_unknown(void **state)
@@ -385,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_commit_whose_sync_fails_is_unknown),
         TEST(test_opening_writes_the_wal_once_more),
+        TEST(test_what_a_checkpoint_moved_in_part_is_moved_again),
         TEST(test_a_checkpoint_whose_sync_fails_is_unknown),
         TEST(test_an_opening_whose_sync_fails_is_unknown),
         TEST(test_a_write_without_space_rolls_all_back),

@@ -4,12 +4,12 @@
  *
  *     fault_kill [--cycles N] [--seed S] [--fault NAME --expect COMPLAINT]
  *
- * A store lives for an era of cycles. A cycle: one or more kills at random moments, until all clients have answers again,
- * then the file is judged while the load goes on. An era ends with the death of all processes at once; what they leave is
- * judged as a copy that plain sqlite3 recovers, then under a new service that is stopped in order.
+ * A store lives for an era of cycles. A cycle: one or more kills at random moments, until all clients have answers
+ * again, then the file is judged while the load goes on. An era ends with the death of all processes at once; what they
+ * leave is judged as a copy that plain sqlite3 recovers, then under a new service that is stopped in order.
  *
- * --fault: the service's programs are those with built-in faults (faulty_writer.c, faulty_supervisor.c), and the test passes only
- * when it finds the complaint.
+ * --fault: the service's programs are those with built-in faults (tests/fault/faulty), and the test passes only when it
+ * finds the complaint.
  */
 #include "tests/fault/process/rig.h"
 
