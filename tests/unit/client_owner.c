@@ -51,7 +51,7 @@ static void a_file_of_standalone_actors_is_taken_over_only_when_asked(void **sta
     assert_non_null(fixture->store);
 }
 
-/* ---- folders that may not be written ---- */
+/* ---- folders that may not be written, or not be read ---- */
 
 enum { NOBODY = 65534 };
 
@@ -83,6 +83,36 @@ static void a_folder_that_may_not_be_written_can_be_read(void **state)
     snprintf(command, sizeof(command), "chmod 0444 %s* && chmod 0555 %s", fixture->path, fixture->folder);
     assert_int_equal(system(command), 0);
     assert_int_equal(in_child(open_as_nobody, fixture), 0);
+    assert_int_equal(chmod(fixture->folder, 0755), 0);
+}
+
+static int write_as_nobody(struct fixture *fixture)
+{
+    stigstore *store;
+
+    if (geteuid() == 0 && (chown(fixture->folder, NOBODY, NOBODY) != 0 || setuid(NOBODY) != 0))
+        return 1;
+    if (chmod(fixture->folder, 0300) != 0)
+        return 2;
+    store = open_with(fixture->path, 0); /* a new file, then one that is there */
+    stigstore_free(&store);
+    store = open_with(fixture->path, 0);
+    if (!store || stigstore_save_resource(store, TEXT("k"), TEXT("a"), TEXT("1"), NULL) != STIGSTORE_OK)
+        return 3;
+    stigstore_free(&store);
+    return 0;
+}
+
+/* Nor can it be synced then. */
+static void a_folder_that_may_not_be_read_can_be_written(void **state)
+{
+    struct fixture *fixture = *state;
+    char command[256];
+
+    stigstore_free(&fixture->store);
+    snprintf(command, sizeof(command), "rm -f %s*", fixture->path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(in_child(write_as_nobody, fixture), 0);
     assert_int_equal(chmod(fixture->folder, 0755), 0);
 }
 
@@ -177,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_file_of_standalone_actors_is_taken_over_only_when_asked),
         STORE_TEST(a_folder_that_may_not_be_written_can_be_read),
+        STORE_TEST(a_folder_that_may_not_be_read_can_be_written),
         FAULT_TEST(after_a_failed_sync_the_next_call_opens_anew),
         FAULT_TEST(after_a_sync_that_fails_while_opening_it_is_opened_anew),
         FAULT_TEST(all_inside_a_group_learn_of_a_failed_sync),
